@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/batch_ring.h"
+
+#include "core/base/error.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/*
+ * Deep enough that a channel finds the next batch while the session's thread fills one for another
+ * channel; not so deep that a slow channel collects what an idle one could send.
+ */
+#define SLOTS 4u
+
+#define CACHE_LINE 64
+
+struct batch_ring {
+    alignas(CACHE_LINE) atomic_uint published; /* written by the producer only */
+    alignas(CACHE_LINE) atomic_uint consumed;  /* written by the consumer only */
+    alignas(CACHE_LINE) struct page_batch batches[SLOTS];
+    uint64_t *offsets;
+};
+
+struct batch_ring *batch_ring_new(uint32_t pages, struct multifd_error *err)
+{
+    struct batch_ring *ring = aligned_alloc(CACHE_LINE, sizeof(*ring));
+
+    if (ring == NULL) {
+        error_set_nomem(err);
+        return NULL;
+    }
+    ring->offsets = calloc((size_t)SLOTS * pages, sizeof(*ring->offsets));
+    if (ring->offsets == NULL) {
+        free(ring);
+        error_set_nomem(err);
+        return NULL;
+    }
+    atomic_init(&ring->published, 0);
+    atomic_init(&ring->consumed, 0);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        ring->batches[i] = (struct page_batch){.offsets = ring->offsets + (size_t)i * pages};
+    }
+    return ring;
+}
+
+void batch_ring_delete(struct batch_ring **ring)
+{
+    if (*ring == NULL) {
+        return;
+    }
+    free((*ring)->offsets);
+    free(*ring);
+    *ring = NULL;
+}
+
+struct page_batch *batch_ring_reserve(struct batch_ring *ring)
+{
+    unsigned published = atomic_load_explicit(&ring->published, memory_order_relaxed);
+
+    if (published - atomic_load(&ring->consumed) == SLOTS) {
+        return NULL;
+    }
+    return &ring->batches[published % SLOTS];
+}
+
+void batch_ring_publish(struct batch_ring *ring)
+{
+    unsigned published = atomic_load_explicit(&ring->published, memory_order_relaxed);
+
+    atomic_store(&ring->published, published + 1);
+}
+
+struct page_batch *batch_ring_peek(struct batch_ring *ring)
+{
+    unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed);
+
+    if (atomic_load(&ring->published) == consumed) {
+        return NULL;
+    }
+    return &ring->batches[consumed % SLOTS];
+}
+
+void batch_ring_consume(struct batch_ring *ring)
+{
+    unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed);
+
+    atomic_store(&ring->consumed, consumed + 1);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * batch_ring - page batches on their way from the session's thread to one channel's thread: a ring
+ * with one producer and one consumer and no lock.
+ *
+ * The producer fills a slot in place, so a page's offset is written once. `published` and
+ * `consumed` are sequentially consistent: the waker of either side depends on it (see waker.h).
+ */
+#ifndef MULTIFD_BATCH_RING_H
+#define MULTIFD_BATCH_RING_H
+
+#include <multifd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct page_batch {
+    struct multifd_ram_block *block; /* NULL in a SYNC */
+    uint64_t packet_num;
+    uint32_t flags; /* MULTIFD_FLAG_SYNC or 0 */
+    uint32_t num;
+    uint64_t *offsets; /* room for the packet's pages */
+};
+
+struct batch_ring;
+
+/* A ring whose batches take `pages` pages each. NULL on error. */
+struct batch_ring *batch_ring_new(uint32_t pages, struct multifd_error *err);
+
+/* Releases it, sets it to NULL; accepts NULL. */
+void batch_ring_delete(struct batch_ring **ring);
+
+/* Producer: the batch to fill next, or NULL while all are taken. The same one until published. */
+struct page_batch *batch_ring_reserve(struct batch_ring *ring);
+
+/* Producer: hands the reserved batch over. */
+void batch_ring_publish(struct batch_ring *ring);
+
+/* Consumer: the oldest batch, or NULL. The same one until consumed. */
+struct page_batch *batch_ring_peek(struct batch_ring *ring);
+
+/* Consumer: gives that batch back. */
+void batch_ring_consume(struct batch_ring *ring);
+
+#endif

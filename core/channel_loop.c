@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/channel_loop.h"
+
+#include "core/base/clock.h"
+
+/* An idle channel asks for a sign of life so many times within the limit. */
+#define KEEPALIVES_PER_TIMEOUT 4
+
+static bool ended(const struct channel_loop *loop)
+{
+    return atomic_load(loop->stop) || session_has_failed(loop->session);
+}
+
+static int step(const struct channel_loop *loop, bool *busy, struct multifd_error *err)
+{
+    if (loop->channel->ops->progress(loop->channel, err) != 0) {
+        return -1;
+    }
+    return loop->step(loop->owner, busy, err);
+}
+
+/* Steps while there is work, and for the polling time beyond. */
+static int work(const struct channel_loop *loop, struct multifd_error *err)
+{
+    uint64_t poll_ns = loop->session->poll_ns;
+    uint64_t deadline = 0;
+    bool busy = true;
+
+    while (!ended(loop)) {
+        if (step(loop, &busy, err) != 0) {
+            return -1;
+        }
+        if (busy) {
+            deadline = 0;
+        } else if (poll_ns == 0) {
+            break;
+        } else if (deadline == 0) {
+            deadline = clock_now_ns() + poll_ns;
+        } else if (clock_now_ns() >= deadline) {
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Sleeps until the device or another thread wakes this one, or a keepalive is due. */
+static int sleep_once(const struct channel_loop *loop, struct multifd_error *err)
+{
+    struct transport_channel *channel = loop->channel;
+    int keepalive_ms = (int)(loop->session->options.transport.timeout_ms / KEEPALIVES_PER_TIMEOUT);
+    struct pollfd fds[TRANSPORT_POLLFDS + 1];
+    uint32_t num = channel->ops->pollfds(channel, fds);
+    int woken;
+
+    fds[num] = (struct pollfd){.fd = loop->waker->fd, .events = POLLIN};
+    woken = poll(fds, num + 1, keepalive_ms);
+    if (woken < 0) {
+        waker_disarm(loop->waker, false);
+        return 0;
+    }
+    waker_disarm(loop->waker, fds[num].revents != 0);
+    if (woken == 0) {
+        return channel->ops->keepalive(channel, err);
+    }
+    return channel->ops->wake(channel, fds, err);
+}
+
+int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err)
+{
+    bool busy;
+
+    while (!ended(loop)) {
+        if (work(loop, err) != 0) {
+            return -1;
+        }
+        /* Ask to be woken, then look once more: what came before the asking shows only there. */
+        waker_arm(loop->waker);
+        if (loop->channel->ops->arm(loop->channel, err) != 0 || step(loop, &busy, err) != 0) {
+            return -1;
+        }
+        if (busy || ended(loop)) {
+            waker_disarm(loop->waker, false);
+            continue;
+        }
+        if (sleep_once(loop, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}

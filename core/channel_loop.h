@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* channel_loop - how a channel's thread spends its life: working, polling for a while, sleeping. */
+#ifndef MULTIFD_CHANNEL_LOOP_H
+#define MULTIFD_CHANNEL_LOOP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "core/session.h"
+
+struct channel_loop {
+    struct session *session;
+    struct transport_channel *channel;
+    struct waker *waker;     /* wakes this thread for work of another thread's */
+    const atomic_bool *stop; /* ends the loop; the waker is woken after it is set */
+
+    /* Does what there is to do; *busy tells whether that was anything. -1 with *err ends the loop.
+     */
+    int (*step)(void *owner, bool *busy, struct multifd_error *err);
+    void *owner;
+};
+
+/* Runs until `stop` or the session's failure (0), or until a step or the channel fails (-1, *err).
+ */
+int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err);
+
+#endif

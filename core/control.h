@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control - the control connection: messages both ways, proof of life, and a thread that watches
+ * it.
+ *
+ * The thread takes messages in (the session's main thread collects them with control_receive),
+ * answers requests through a handler, sends a PING when nothing else was sent, fails the session
+ * when the peer has been silent for too long or reports an error, and tells the peer when this side
+ * has failed.
+ */
+#ifndef MULTIFD_CONTROL_H
+#define MULTIFD_CONTROL_H
+
+#include <stdbool.h>
+
+#include "core/message.h"
+#include "core/session.h"
+
+struct control;
+
+/*
+ * Answers a MESSAGE_PIECES_REQUEST by turning *message into the answer. 0, or -1 with *err when the
+ * request is wrong. Runs on the control connection's thread.
+ */
+typedef int control_handler(struct session *session, struct message *message,
+                            struct multifd_error *err);
+
+/* The channel profile of a control connection. */
+const struct transport_profile *control_profile(void);
+
+/* Takes a connected channel over and starts the thread. NULL on error; the channel is then freed.
+ */
+struct control *control_new(struct session *session, struct transport_channel *channel,
+                            struct multifd_error *err);
+
+/*
+ * Stops the thread. A session that has failed is reported to the peer before, if the connection
+ * still carries that. Sets *control to NULL; accepts NULL.
+ */
+void control_delete(struct control **control);
+
+/* The two sides' limits may differ: both watch and ping by the shorter one. */
+void control_set_timeout(struct control *control, uint32_t timeout_ms);
+
+/* From now on requests are answered; before, they are against the protocol. */
+void control_set_handler(struct control *control, control_handler *handler);
+
+/* Sends a message; waits for room. Any thread. 0, or -1 with the session's error. */
+int control_send(struct control *control, const struct message *message, struct multifd_error *err);
+
+/* Whether a message waits for control_receive. */
+bool control_has_message(struct control *control);
+
+/*
+ * Waits for the next message, which must be of the given type. 0, or -1 with the session's error (a
+ * message of another type fails the session). Main thread only.
+ */
+int control_expect(struct control *control, enum message_type type, struct message *message,
+                   struct multifd_error *err);
+
+/*
+ * Sends the last message of a session and waits until it has reached the peer, which finishes the
+ * session: from then on it does not matter how the connection ends. As control_expect.
+ */
+int control_send_last(struct control *control, const struct message *message,
+                      struct multifd_error *err);
+
+/* In a finished session: sends BYE and waits, for a short time at most, until the peer has it. */
+void control_say_bye(struct control *control);
+
+#endif

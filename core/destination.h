@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* destination - the inside of a destination, shared by its set-up and its work. */
+#ifndef MULTIFD_DESTINATION_H
+#define MULTIFD_DESTINATION_H
+
+#include "core/control.h"
+#include "core/destination_channel.h"
+#include "core/session.h"
+
+enum destination_phase {
+    DESTINATION_NEW,
+    DESTINATION_LISTENING, /* multifd_load_setup has succeeded */
+    DESTINATION_FINISHED,  /* multifd_recv_sync_main has returned 0 */
+    DESTINATION_CLEAN,     /* multifd_load_cleanup has run */
+};
+
+struct multifd_destination {
+    struct session session;
+    enum destination_phase phase;
+    multifd_block_fn *on_block;
+    void *on_block_opaque;
+    struct destination_channel_config config; /* what all channels share */
+    uint8_t uuid[GREETING_UUID_BYTES];        /* the session's, chosen by the source */
+    uint32_t verify;
+    uint32_t channels_wanted; /* as the source said */
+    struct control *control;
+    struct destination_channel *channels[MULTIFD_CHANNELS_MAX];
+    atomic_uint channels_num; /* connected */
+    atomic_bool complete;     /* the control connection and all channels are up */
+    uint64_t round;
+};
+
+#endif

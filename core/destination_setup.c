@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/destination_setup.h"
+
+#include "core/base/checked.h"
+#include "core/base/error.h"
+#include "core/packet.h"
+#include "core/registration.h"
+
+#include <string.h>
+
+/* What the source may want at the least; smaller pieces would make the table of them a burden. */
+#define PAGE_SIZE_LEAST   1024u
+#define TIMEOUT_LEAST     200u
+#define PIECE_SHIFT_LEAST 20u
+
+static int check_hello(const struct multifd_destination *destination,
+                       const struct message_hello *hello, struct multifd_error *err)
+{
+    const struct multifd_options *options = &destination->session.options;
+
+    if (hello->page_size < PAGE_SIZE_LEAST || !is_power_of_two(hello->page_size)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's page size %u is none",
+                         hello->page_size);
+    }
+    if (hello->piece_shift < PIECE_SHIFT_LEAST ||
+        UINT64_C(1) << hello->piece_shift < hello->page_size) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source wants pieces of 2^%u bytes",
+                         hello->piece_shift);
+    }
+    if (hello->page_count != packet_page_count(hello->page_size)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "the source wants packets of %u pages, this side of %u", hello->page_count,
+                         packet_page_count(hello->page_size));
+    }
+    if (hello->channels == 0) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source wants no channel");
+    }
+    if (hello->timeout_ms < TIMEOUT_LEAST) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's timeout of %u ms is too short",
+                         hello->timeout_ms);
+    }
+    if (method_table_get(&options->methods, hello->method) == NULL) {
+        return error_set(err, MULTIFD_ERROR_INVALID,
+                         "the source wants method 0x%x, which this side does not have",
+                         hello->method);
+    }
+    return 0;
+}
+
+static int take_hello(struct multifd_destination *destination, struct multifd_error *err)
+{
+    struct session *session = &destination->session;
+    struct message message;
+
+    if (control_expect(destination->control, MESSAGE_HELLO, &message, err) != 0 ||
+        check_hello(destination, &message.hello, err) != 0) {
+        return -1;
+    }
+    session->options.page_size = message.hello.page_size;
+    session->options.piece_size = UINT64_C(1) << message.hello.piece_shift;
+    destination->verify = message.hello.verify;
+    destination->channels_wanted = message.hello.channels;
+    destination->config = (struct destination_channel_config){
+        .session = session,
+        .method = method_table_get(&session->options.methods, message.hello.method),
+        .page_size = message.hello.page_size,
+        .page_count = message.hello.page_count,
+    };
+    control_set_timeout(destination->control, message.hello.timeout_ms);
+    message.type = MESSAGE_HELLO_OK;
+    message.hello_ok.timeout_ms = session->options.transport.timeout_ms;
+    return control_send(destination->control, &message, err);
+}
+
+/* Asks the owner of this side's memory for a block that it has not named before. */
+static int ask_for_block(struct multifd_destination *destination, const char *name, uint64_t length,
+                         struct multifd_error *err)
+{
+    void *host;
+
+    if (destination->on_block == NULL) {
+        return error_set(err, MULTIFD_ERROR_MISMATCH,
+                         "the source has a RAM block \"%s\" that the destination lacks", name);
+    }
+    error_set(err, MULTIFD_ERROR_MISMATCH, "the destination has no memory for RAM block \"%s\"",
+              name);
+    host = destination->on_block(destination->on_block_opaque, name, length, err);
+    if (host == NULL) {
+        return -1;
+    }
+    return ram_table_add(&destination->session.blocks, name, host, length,
+                         destination->session.options.page_size, err) == NULL
+               ? -1
+               : 0;
+}
+
+static int take_block(struct multifd_destination *destination, const char *name, uint64_t length,
+                      bool *offered, struct multifd_error *err)
+{
+    struct ram_table *table = &destination->session.blocks;
+    const struct multifd_ram_block *block = ram_table_find(table, name);
+    uint32_t page_size = destination->session.options.page_size;
+
+    if (length == 0 || length % page_size != 0) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "the source's RAM block \"%s\" has %llu bytes, no multiple of %u", name,
+                         (unsigned long long)length, page_size);
+    }
+    if (block == NULL) {
+        if (ask_for_block(destination, name, length, err) != 0) {
+            return -1;
+        }
+        block = ram_table_find(table, name);
+    }
+    if (block->length != length) {
+        return error_set(err, MULTIFD_ERROR_MISMATCH,
+                         "RAM block \"%s\" has %llu bytes at the source, %llu at the destination",
+                         name, (unsigned long long)length, (unsigned long long)block->length);
+    }
+    if (offered[block->index]) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source has RAM block \"%s\" twice",
+                         name);
+    }
+    offered[block->index] = true;
+    return 0;
+}
+
+/* Takes one message of the list in; *next is how far the list has come. */
+static int take_list(struct multifd_destination *destination, const struct message_ram_blocks *list,
+                     uint32_t *next, uint32_t *total, bool *offered, struct multifd_error *err)
+{
+    if (list->first != *next || (*next != 0 && list->total != *total)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's list of RAM blocks is broken");
+    }
+    for (uint32_t i = 0; i < list->num; i++) {
+        if (take_block(destination, list->blocks[i].name, list->blocks[i].length, offered, err) !=
+            0) {
+            return -1;
+        }
+    }
+    *next += list->num;
+    *total = list->total;
+    return 0;
+}
+
+static int check_all_offered(const struct ram_table *table, const bool *offered,
+                             struct multifd_error *err)
+{
+    for (uint32_t i = 0; i < table->num; i++) {
+        if (!offered[i]) {
+            return error_set(err, MULTIFD_ERROR_MISMATCH,
+                             "the destination has a RAM block \"%s\" that the source lacks",
+                             table->blocks[i]->name);
+        }
+    }
+    return 0;
+}
+
+static int take_blocks(struct multifd_destination *destination, struct multifd_error *err)
+{
+    bool offered[MULTIFD_BLOCKS_MAX] = {false};
+    struct message message;
+    uint32_t total = 0;
+    uint32_t next = 0;
+
+    do {
+        if (control_expect(destination->control, MESSAGE_RAM_BLOCKS, &message, err) != 0 ||
+            take_list(destination, &message.ram_blocks, &next, &total, offered, err) != 0) {
+            return -1;
+        }
+    } while (next < total);
+    return check_all_offered(&destination->session.blocks, offered, err);
+}
+
+/* Answers a request for pieces. Blocks and pieces do not change any more when this may be called.
+ */
+static int give_pieces(struct session *session, struct message *message, struct multifd_error *err)
+{
+    struct message_pieces *range = &message->pieces;
+    const struct multifd_ram_block *block;
+
+    if (range->block >= session->blocks.num ||
+        !range_within(range->first, range->num, session->blocks.blocks[range->block]->pieces_num)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source asks for pieces that are none");
+    }
+    block = session->blocks.blocks[range->block];
+    message->type = MESSAGE_PIECES;
+    for (uint32_t i = 0; i < range->num; i++) {
+        uint64_t offset = (uint64_t)(range->first + i) << block->piece_shift;
+
+        range->pieces[i].address = (uintptr_t)block->host + offset;
+        range->pieces[i].key = block->pieces[range->first + i].memory.remote_key;
+    }
+    return 0;
+}
+
+static int register_blocks(struct multifd_destination *destination, struct multifd_error *err)
+{
+    static const struct message done = {.type = MESSAGE_RAM_BLOCKS_OK};
+    struct registration *registration = registration_start(&destination->session, true, err);
+
+    if (registration == NULL || registration_finish(&registration, err) != 0) {
+        return -1;
+    }
+    control_set_handler(destination->control, give_pieces);
+    return control_send(destination->control, &done, err);
+}
+
+int destination_agree(struct multifd_destination *destination, struct multifd_error *err)
+{
+    if (take_hello(destination, err) != 0 || take_blocks(destination, err) != 0) {
+        return -1;
+    }
+    return register_blocks(destination, err);
+}

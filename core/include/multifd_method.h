@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * multifd_method.h - the interface between the engines and a compression method.
+ *
+ * A method is a table of hooks. One set of parameters belongs to one channel and is used by that
+ * channel's thread alone, so hooks need no locks for what they hang on `compress_data`. Names,
+ * flags and the header's fields are those of QEMU's multifd.
+ */
+#ifndef MULTIFD_METHOD_H
+#define MULTIFD_METHOD_H
+
+#include <multifd_error.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Flags of a packet; the values are QEMU's. */
+#define MULTIFD_FLAG_SYNC             (1u << 0)
+#define MULTIFD_FLAG_COMPRESSION_MASK (7u << 1)
+#define MULTIFD_FLAG_NOCOMP           (0u << 1)
+#define MULTIFD_FLAG_ZLIB             (1u << 1)
+#define MULTIFD_FLAG_ZSTD             (2u << 1)
+
+/* Bytes of guest pages that one packet holds at most; a larger page travels alone. */
+#define MULTIFD_PACKET_SIZE (512u * 1024u)
+
+/*
+ * Set in write_flags by a method whose iov points into guest memory itself: the transport may place
+ * those bytes straight into the same offsets of the destination's RAM block.
+ */
+#define MULTIFD_WRITE_FLAG_ZERO_COPY (1u << 0)
+
+/* The packet header in host byte order; the wire form is 320 bytes and 8 for each offset. */
+struct multifd_packet {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t flags;
+    uint32_t pages_alloc;      /* offsets that a packet may hold: packet size / page size */
+    uint32_t normal_pages;     /* pages with a payload */
+    uint32_t next_packet_size; /* bytes of the payload */
+    uint64_t packet_num;       /* counts over all channels of a session */
+    uint32_t zero_pages;       /* pages that are all zero, offsets only */
+    char ramblock[256];        /* name of the RAM block, NUL-terminated */
+};
+
+/* A channel of the source, as a method sees it. Fields marked (engine) are read-only for hooks. */
+struct multifd_send_params {
+    uint8_t id;                /* (engine) channel number */
+    uint32_t page_size;        /* (engine) bytes */
+    uint32_t page_count;       /* (engine) most pages of one packet */
+    const char *ramblock;      /* (engine) name of the packet's RAM block */
+    const uint8_t *host;       /* (engine) first byte of that block */
+    const uint64_t *normal;    /* (engine) offsets in the block, in the order queued */
+    uint32_t normal_num;       /* (engine) their number */
+    const uint64_t *zero;      /* (engine) offsets of the zero pages */
+    uint32_t zero_num;         /* (engine) their number */
+    uint64_t packet_num;       /* (engine) this packet's number */
+    uint32_t flags;            /* method adds its bit in send_prepare; 0 before */
+    uint32_t next_packet_size; /* method sets the payload's bytes in send_prepare */
+    uint32_t write_flags;      /* method may set MULTIFD_WRITE_FLAG_* in send_setup */
+    struct iovec *iov;         /* made in send_setup: slot 0 is the header's, then the payload */
+    uint32_t iovs_num;         /* method sets the slots in use, slot 0 included */
+    uint8_t *packet;           /* (engine) where the wire header goes; valid in send_prepare */
+    uint32_t packet_len;       /* set by multifd_send_fill_packet: the header's bytes */
+    void *compress_data;       /* the method's own */
+};
+
+/* A channel of the destination, as a method sees it. Read-only for hooks but for compress_data. */
+struct multifd_recv_params {
+    uint8_t id;             /* channel number */
+    uint32_t page_size;     /* bytes */
+    uint32_t page_count;    /* most pages of one packet */
+    uint8_t *host;          /* first byte of the packet's RAM block */
+    const uint64_t *normal; /* validated offsets in that block */
+    uint32_t normal_num;    /* their number, at least 1 in the recv hook */
+    uint32_t flags;         /* the packet's flags without SYNC; compression bits not yet checked */
+    uint32_t next_packet_size; /* as received, not yet checked */
+    void *compress_data;       /* the method's own */
+};
+
+/*
+ * The hooks. Each returns 0, or -1 with err filled (err is never NULL in a hook).
+ *
+ * send_setup    source, once per channel while channels are set up: allocate iov with one extra
+ * slot for the header; may set write_flags; may hang its state on compress_data. send_cleanup
+ * source, once per channel: release all that send_setup made; iov becomes NULL. Also called after a
+ * send_setup that failed. send_prepare  source, per packet, on an idle channel: fill iov and
+ * iovs_num, set next_packet_size, set the method's bit in flags and, as the last step, call
+ * multifd_send_fill_packet. The guest may write to its pages meanwhile: any content must be
+ * survived. recv_setup    destination, once per channel; may be NULL: allocate what receiving
+ * needs. recv_cleanup  destination, once per channel; may be NULL: release it; also after a failed
+ * setup. recv          destination, per packet that carries data: validate flags against the method
+ * and next_packet_size against what those pages can have, then take the payload.
+ */
+struct multifd_methods {
+    int (*send_setup)(struct multifd_send_params *p, struct multifd_error *err);
+    void (*send_cleanup)(struct multifd_send_params *p);
+    int (*send_prepare)(struct multifd_send_params *p, struct multifd_error *err);
+    int (*recv_setup)(struct multifd_recv_params *p, struct multifd_error *err);
+    void (*recv_cleanup)(struct multifd_recv_params *p);
+    int (*recv)(struct multifd_recv_params *p, struct multifd_error *err);
+};
+
+/*
+ * Writes the packet header from the channel's fields into p->packet and sets p->packet_len and slot
+ * 0 of p->iov. A send_prepare hook calls it last. Cannot fail. Only the channel's own thread calls
+ * it.
+ */
+void multifd_send_fill_packet(struct multifd_send_params *p);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* options - the settings of a session; what multifd_options_set knows is in option_table.c. */
+#ifndef MULTIFD_OPTIONS_H
+#define MULTIFD_OPTIONS_H
+
+#include <multifd.h>
+
+#include "core/base/log.h"
+#include "core/methods.h"
+#include "transport/transport.h"
+
+struct multifd_options {
+    uint32_t channels;
+    uint32_t page_size;
+    uint32_t window;               /* packets in flight on a channel */
+    uint32_t registration;         /* index into the option's choices; 0: all */
+    uint64_t piece_size;           /* bytes registered at a time */
+    uint32_t registration_threads; /* 0: as many as processors, up to 8 */
+    uint32_t poll_us;              /* polling before sleeping */
+    uint32_t verify;
+    char method[32];
+    struct transport_settings transport;
+    struct log log;
+    struct method_table methods;
+};
+
+#endif

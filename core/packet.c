@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/packet.h"
+
+#include "core/base/bytes.h"
+#include "core/base/error.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum field {
+    AT_MAGIC = 0,
+    AT_VERSION = 4,
+    AT_FLAGS = 8,
+    AT_PAGES_ALLOC = 12,
+    AT_NORMAL_PAGES = 16,
+    AT_NEXT_PACKET_SIZE = 20,
+    AT_PACKET_NUM = 24,
+    AT_ZERO_PAGES = 32,
+    AT_RESERVED = 36,
+    AT_RAMBLOCK = 64,
+};
+
+static_assert(AT_RAMBLOCK + PACKET_NAME_BYTES == PACKET_FIXED, "the header's fixed part");
+static_assert(sizeof(((struct multifd_packet *)0)->ramblock) == PACKET_NAME_BYTES, "name");
+
+uint32_t packet_page_count(uint32_t page_size)
+{
+    return page_size >= MULTIFD_PACKET_SIZE ? 1 : MULTIFD_PACKET_SIZE / page_size;
+}
+
+uint32_t packet_bytes(uint32_t offsets_num)
+{
+    return PACKET_FIXED + 8 * offsets_num;
+}
+
+static uint8_t *put_offsets(uint8_t *to, const uint64_t *offsets, uint32_t num)
+{
+    for (uint32_t i = 0; i < num; i++) {
+        put_be64(to + 8 * (size_t)i, offsets[i]);
+    }
+    return to + 8 * (size_t)num;
+}
+
+uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *normal,
+                       const uint64_t *zero, uint8_t *out)
+{
+    size_t name = strnlen(packet->ramblock, PACKET_NAME_BYTES - 1);
+    uint8_t *offsets = out + PACKET_FIXED;
+
+    put_be32(out + AT_MAGIC, packet->magic);
+    put_be32(out + AT_VERSION, packet->version);
+    put_be32(out + AT_FLAGS, packet->flags);
+    put_be32(out + AT_PAGES_ALLOC, packet->pages_alloc);
+    put_be32(out + AT_NORMAL_PAGES, packet->normal_pages);
+    put_be32(out + AT_NEXT_PACKET_SIZE, packet->next_packet_size);
+    put_be64(out + AT_PACKET_NUM, packet->packet_num);
+    put_be32(out + AT_ZERO_PAGES, packet->zero_pages);
+    memset(out + AT_RESERVED, 0, AT_RAMBLOCK - AT_RESERVED);
+    memcpy(out + AT_RAMBLOCK, packet->ramblock, name);
+    memset(out + AT_RAMBLOCK + name, 0, PACKET_NAME_BYTES - name);
+    offsets = put_offsets(offsets, normal, packet->normal_pages);
+    offsets = put_offsets(offsets, zero, packet->zero_pages);
+    return (uint32_t)(offsets - out);
+}
+
+static int malformed(struct multifd_error *err, const char *field, uint64_t value)
+{
+    return error_set(err, MULTIFD_ERROR_PROTOCOL, "packet refused: %s %llu", field,
+                     (unsigned long long)value);
+}
+
+static int check_start(const uint8_t *bytes, size_t length, struct multifd_error *err)
+{
+    if (length < PACKET_FIXED) {
+        return malformed(err, "truncated, length", length);
+    }
+    if (get_be32(bytes + AT_MAGIC) != PACKET_MAGIC) {
+        return malformed(err, "wrong magic", get_be32(bytes + AT_MAGIC));
+    }
+    if (get_be32(bytes + AT_VERSION) != PACKET_VERSION) {
+        error_set(err, MULTIFD_ERROR_VERSION, "packet refused: version %u, expected %u",
+                  get_be32(bytes + AT_VERSION), PACKET_VERSION);
+        return -1;
+    }
+    if ((get_be32(bytes + AT_FLAGS) & ~PACKET_FLAGS_KNOWN) != 0) {
+        return malformed(err, "unknown flags", get_be32(bytes + AT_FLAGS));
+    }
+    for (size_t i = AT_RESERVED; i < AT_RAMBLOCK; i++) {
+        if (bytes[i] != 0) {
+            return malformed(err, "reserved byte set, at", i);
+        }
+    }
+    return 0;
+}
+
+static int check_counts(const uint8_t *bytes, size_t length, uint32_t page_count,
+                        struct multifd_error *err)
+{
+    uint32_t alloc = get_be32(bytes + AT_PAGES_ALLOC);
+    uint32_t normal = get_be32(bytes + AT_NORMAL_PAGES);
+    uint32_t zero = get_be32(bytes + AT_ZERO_PAGES);
+    uint32_t flags = get_be32(bytes + AT_FLAGS);
+
+    if (alloc > page_count) {
+        return malformed(err, "pages_alloc", alloc);
+    }
+    if (normal > alloc) {
+        return malformed(err, "more normal_pages than pages_alloc,", normal);
+    }
+    if (zero > alloc - normal) {
+        return malformed(err, "more zero_pages than pages_alloc leaves,", zero);
+    }
+    if (length != packet_bytes(normal + zero)) {
+        return malformed(err, "length does not fit its pages,", length);
+    }
+    if ((flags & MULTIFD_FLAG_SYNC) != 0 && normal + zero != 0) {
+        return malformed(err, "SYNC with pages,", normal + zero);
+    }
+    if ((flags & MULTIFD_FLAG_SYNC) == 0 && normal + zero == 0) {
+        return malformed(err, "neither pages nor SYNC, flags", flags);
+    }
+    if (normal == 0 && get_be32(bytes + AT_NEXT_PACKET_SIZE) != 0) {
+        return malformed(err, "a payload without pages,", get_be32(bytes + AT_NEXT_PACKET_SIZE));
+    }
+    if (normal == 0 && (flags & MULTIFD_FLAG_COMPRESSION_MASK) != 0) {
+        return malformed(err, "a method without pages, flags", flags);
+    }
+    return 0;
+}
+
+static int check_name(const uint8_t *bytes, struct multifd_error *err)
+{
+    const uint8_t *name = bytes + AT_RAMBLOCK;
+    const uint8_t *end = memchr(name, '\0', PACKET_NAME_BYTES);
+
+    if (end == NULL) {
+        return malformed(err, "ramblock without end, length", PACKET_NAME_BYTES);
+    }
+    for (const uint8_t *at = end; at < name + PACKET_NAME_BYTES; at++) {
+        if (*at != 0) {
+            return malformed(err, "bytes behind the end of ramblock, at", (uint64_t)(at - name));
+        }
+    }
+    return 0;
+}
+
+int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count,
+                  struct multifd_packet *packet, uint64_t *offsets, struct multifd_error *err)
+{
+    if (check_start(bytes, length, err) != 0 || check_counts(bytes, length, page_count, err) != 0 ||
+        check_name(bytes, err) != 0) {
+        return -1;
+    }
+    packet->magic = get_be32(bytes + AT_MAGIC);
+    packet->version = get_be32(bytes + AT_VERSION);
+    packet->flags = get_be32(bytes + AT_FLAGS);
+    packet->pages_alloc = get_be32(bytes + AT_PAGES_ALLOC);
+    packet->normal_pages = get_be32(bytes + AT_NORMAL_PAGES);
+    packet->next_packet_size = get_be32(bytes + AT_NEXT_PACKET_SIZE);
+    packet->packet_num = get_be64(bytes + AT_PACKET_NUM);
+    packet->zero_pages = get_be32(bytes + AT_ZERO_PAGES);
+    memcpy(packet->ramblock, bytes + AT_RAMBLOCK, PACKET_NAME_BYTES);
+    for (uint32_t i = 0; i < packet->normal_pages + packet->zero_pages; i++) {
+        offsets[i] = get_be64(bytes + packet_bytes(i));
+    }
+    return 0;
+}

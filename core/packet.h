@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * packet - the wire form of a packet header.
+ *
+ * Layout (big-endian), as QEMU's MultiFDPacket_t:
+ *
+ *   offset size field
+ *        0    4 magic 0x11223344
+ *        4    4 version 1
+ *        8    4 flags
+ *       12    4 pages_alloc
+ *       16    4 normal_pages
+ *       20    4 next_packet_size
+ *       24    8 packet_num
+ *       32    4 zero_pages
+ *       36   28 reserved, 0
+ *       64  256 ramblock, NUL-terminated
+ *      320  8*n offsets: normal pages, then zero pages
+ *
+ * A message carries just the offsets in use: its length says the same as the two counts.
+ */
+#ifndef MULTIFD_PACKET_H
+#define MULTIFD_PACKET_H
+
+#include <multifd_method.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PACKET_MAGIC       0x11223344u
+#define PACKET_VERSION     1u
+#define PACKET_NAME_BYTES  256u
+#define PACKET_FIXED       320u /* bytes before the offsets */
+#define PACKET_FLAGS_KNOWN (MULTIFD_FLAG_SYNC | MULTIFD_FLAG_COMPRESSION_MASK)
+
+/* Most pages of one packet for a page size: at least one. */
+uint32_t packet_page_count(uint32_t page_size);
+
+/* Bytes of a header with so many offsets. */
+uint32_t packet_bytes(uint32_t offsets_num);
+
+/*
+ * Writes a header and its offsets to `out`, which has room for packet_bytes of them. Returns its
+ * length.
+ */
+uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *normal,
+                       const uint64_t *zero, uint8_t *out);
+
+/*
+ * Reads and validates everything in a header that does not depend on RAM blocks: length, magic,
+ * version, flags, counts (at most page_count pages), the name's end and the reserved bytes.
+ * `offsets` has room for page_count entries. *packet and *offsets are written only on success. 0,
+ * or -1 with MULTIFD_ERROR_PROTOCOL or MULTIFD_ERROR_VERSION.
+ */
+int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count,
+                  struct multifd_packet *packet, uint64_t *offsets, struct multifd_error *err);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ram_block - the RAM blocks of one side, and the pieces in which their memory is registered.
+ *
+ * The table is filled before the channels start and constant from then on, so channels read it
+ * without a lock.
+ */
+#ifndef MULTIFD_RAM_BLOCK_H
+#define MULTIFD_RAM_BLOCK_H
+
+#include <multifd.h>
+#include <stdint.h>
+
+#include "transport/transport.h"
+
+/* Registered memory of one piece, on this side and as the peer told. */
+struct ram_piece {
+    struct transport_memory memory;
+    uint64_t remote_address; /* source: of the piece's first byte at the destination */
+    uint32_t remote_key;     /* source */
+};
+
+struct multifd_ram_block {
+    char name[MULTIFD_BLOCK_NAME_MAX + 1];
+    uint8_t *host; /* the source never writes through it */
+    uint64_t length;
+    uint32_t index;
+    uint32_t piece_shift; /* a piece is 2^piece_shift bytes, the last may be shorter */
+    uint32_t pieces_num;
+    struct ram_piece *pieces;
+};
+
+struct ram_table {
+    struct multifd_ram_block **blocks;
+    uint32_t num;
+};
+
+/*
+ * Adds a block; page_size as agreed. NULL with *err for a name that is empty, too long or there
+ * already, or a length that is 0 or no multiple of the page size.
+ */
+struct multifd_ram_block *ram_table_add(struct ram_table *table, const char *name, void *host,
+                                        uint64_t length, uint32_t page_size,
+                                        struct multifd_error *err);
+
+/* Frees all blocks, whose pieces are deregistered by then. */
+void ram_table_clear(struct ram_table *table);
+
+/* The block of that name, or NULL. */
+struct multifd_ram_block *ram_table_find(const struct ram_table *table, const char *name);
+
+/* Bytes of all blocks. */
+uint64_t ram_table_bytes(const struct ram_table *table);
+
+/* Splits a block into pieces of 2^shift bytes, none registered yet. */
+int ram_block_split(struct multifd_ram_block *block, uint32_t shift, struct multifd_error *err);
+
+/* The bytes of one piece. */
+uint64_t ram_block_piece_length(const struct multifd_ram_block *block, uint32_t piece);
+
+/*
+ * Turns [offset, offset + length) of a block into writes to the same place at the destination,
+ * split where a piece ends and at max_message bytes (a multiple of the page size). `writes` has
+ * room for one per page. Returns their number.
+ */
+uint32_t ram_block_writes(const struct multifd_ram_block *block, uint64_t offset, uint64_t length,
+                          uint64_t max_message, struct transport_write *writes);
+
+#endif

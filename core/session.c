@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/session.h"
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+
+#include <unistd.h>
+
+/* How long the peer's reason may stay behind the end of its connections. */
+#define SETTLE_NS (UINT64_C(300) * NS_PER_MS)
+
+static int check_options(const struct multifd_options *options, struct multifd_error *err)
+{
+    if (options->piece_size < options->page_size) {
+        return error_set(err, MULTIFD_ERROR_INVALID,
+                         "option piece-size: %llu is below the page size %u",
+                         (unsigned long long)options->piece_size, options->page_size);
+    }
+    if (options->transport.gid_index >= 0 && options->transport.ib_dev[0] == '\0') {
+        return error_set(err, MULTIFD_ERROR_INVALID, "option gid-index needs ib-dev");
+    }
+    return 0;
+}
+
+int session_init(struct session *session, const char *peer, const char *address,
+                 const struct multifd_options *options, struct multifd_error *err)
+{
+    session->peer = peer;
+    session->options = *options;
+    if (check_options(options, err) != 0 ||
+        transport_address_parse(address, &session->address, err) != 0 ||
+        waker_init(&session->main, err) != 0) {
+        return -1;
+    }
+    session->endpoint = transport_endpoint_new(&session->address, &session->options.transport, err);
+    if (session->endpoint == NULL) {
+        waker_fini(&session->main);
+        return -1;
+    }
+    session->poll_ns =
+        sysconf(_SC_NPROCESSORS_ONLN) > 1 ? session->options.poll_us * UINT64_C(1000) : 0;
+    pthread_mutex_init(&session->lock, NULL);
+    atomic_init(&session->state, SESSION_ALIVE);
+    error_clear(&session->error);
+    error_clear(&session->ended);
+    session_add_waker(session, &session->main);
+    return 0;
+}
+
+void session_fini(struct session *session)
+{
+    ram_table_clear(&session->blocks);
+    session->endpoint->ops->free(session->endpoint);
+    waker_fini(&session->main);
+    pthread_mutex_destroy(&session->lock);
+}
+
+void session_add_waker(struct session *session, struct waker *waker)
+{
+    pthread_mutex_lock(&session->lock);
+    session->wakers[session->wakers_num++] = waker;
+    pthread_mutex_unlock(&session->lock);
+}
+
+void session_remove_waker(struct session *session, struct waker *waker)
+{
+    pthread_mutex_lock(&session->lock);
+    for (uint32_t i = 0; i < session->wakers_num; i++) {
+        if (session->wakers[i] == waker) {
+            session->wakers[i] = session->wakers[--session->wakers_num];
+            break;
+        }
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+static void wake_all(struct session *session)
+{
+    for (uint32_t i = 0; i < session->wakers_num; i++) {
+        waker_wake(session->wakers[i]);
+    }
+}
+
+/* With the lock held. */
+static void fail_now(struct session *session, const struct multifd_error *err)
+{
+    session->error = *err;
+    atomic_store(&session->state, SESSION_FAILED);
+    log_line(&session->options.log, "session failed: %s", err->message);
+    wake_all(session);
+}
+
+void session_fail(struct session *session, const struct multifd_error *err)
+{
+    pthread_mutex_lock(&session->lock);
+    if (atomic_load(&session->state) == SESSION_ALIVE) {
+        if (err->code != MULTIFD_ERROR_DISCONNECTED) {
+            fail_now(session, err);
+        } else if (session->ended.code == MULTIFD_OK) {
+            session->ended = *err;
+            session->ended_ns = clock_now_ns();
+            wake_all(session); /* the control connection's thread calls session_settle */
+        }
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+uint64_t session_settle(struct session *session, bool at_once)
+{
+    uint64_t when = UINT64_MAX;
+
+    pthread_mutex_lock(&session->lock);
+    if (atomic_load(&session->state) == SESSION_ALIVE && session->ended.code != MULTIFD_OK) {
+        when = session->ended_ns + SETTLE_NS;
+        if (at_once || clock_now_ns() >= when) {
+            fail_now(session, &session->ended);
+            when = UINT64_MAX;
+        }
+    }
+    pthread_mutex_unlock(&session->lock);
+    return when;
+}
+
+bool session_finish(struct session *session)
+{
+    bool finished;
+
+    pthread_mutex_lock(&session->lock);
+    finished = atomic_load(&session->state) != SESSION_FAILED;
+    if (finished) {
+        atomic_store(&session->state, SESSION_FINISHED);
+    }
+    pthread_mutex_unlock(&session->lock);
+    return finished;
+}
+
+int session_abort(struct session *session, const struct multifd_error *failure,
+                  struct multifd_error *err)
+{
+    session_fail(session, failure);
+    session_settle(session, true);
+    return session_error(session, err);
+}
+
+bool session_has_failed(const struct session *session)
+{
+    return atomic_load(&session->state) == SESSION_FAILED;
+}
+
+bool session_has_finished(const struct session *session)
+{
+    return atomic_load(&session->state) == SESSION_FINISHED;
+}
+
+int session_error(struct session *session, struct multifd_error *err)
+{
+    if (err != NULL) {
+        pthread_mutex_lock(&session->lock);
+        *err = session->error;
+        pthread_mutex_unlock(&session->lock);
+    }
+    return -1;
+}
+
+int session_wait(struct session *session, bool (*ready)(void *arg), void *arg,
+                 struct multifd_error *err)
+{
+    for (;;) {
+        if (session_has_failed(session)) {
+            return session_error(session, err);
+        }
+        if (ready(arg)) {
+            return 0;
+        }
+        waker_arm(&session->main);
+        if (session_has_failed(session) || ready(arg)) {
+            waker_disarm(&session->main, false);
+            continue;
+        }
+        waker_sleep(&session->main, -1);
+    }
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session - what both sides of a migration share: options, endpoint, RAM blocks, the first error,
+ * and waking whoever waits.
+ *
+ * Failing. Any thread calls session_fail; the first error wins and wakes everyone. An error that
+ * says no more than "the connection ended" is held back for a moment, since the peer's own reason
+ * may still be on its way on the control connection; whoever watches that connection calls
+ * session_settle.
+ */
+#ifndef MULTIFD_SESSION_H
+#define MULTIFD_SESSION_H
+
+#include <multifd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "core/base/log.h"
+#include "core/base/waker.h"
+#include "core/greeting.h"
+#include "core/options.h"
+#include "core/ram_block.h"
+#include "core/statistics.h"
+#include "transport/transport.h"
+
+struct session {
+    struct multifd_options options;
+    struct transport_address address;
+    struct transport_endpoint *endpoint;
+    struct ram_table blocks;
+    const char *peer;  /* "source" or "destination", for errors */
+    struct waker main; /* of the thread that calls the public functions */
+    struct session_times times;
+    uint64_t poll_ns; /* polling before sleeping; 0 where the peer needs this very processor */
+
+    atomic_int state; /* enum session_state; sequentially consistent, see waker.h */
+    pthread_mutex_t lock;
+    struct multifd_error error; /* under lock; the first */
+    struct multifd_error ended; /* under lock; held back, code MULTIFD_OK if there is none */
+    uint64_t ended_ns;          /* under lock; since when */
+
+    /* Woken when the session fails: the main thread, the control connection, the channels. Under
+     * lock. */
+    struct waker *wakers[MULTIFD_CHANNELS_MAX + 2];
+    uint32_t wakers_num;
+};
+
+enum session_state {
+    SESSION_ALIVE,
+    SESSION_FAILED,
+    SESSION_FINISHED, /* both sides have agreed: what happens to the connections is no failure */
+};
+
+/* Prepares a session that was zeroed; `peer` is a literal. 0, or -1 with *err and nothing made. */
+int session_init(struct session *session, const char *peer, const char *address,
+                 const struct multifd_options *options, struct multifd_error *err);
+
+/* Releases it, after all threads, channels and registered memory. */
+void session_fini(struct session *session);
+
+/* Adds one that is to be woken when the session fails. */
+void session_add_waker(struct session *session, struct waker *waker);
+
+/* Takes it out again, before it is released. */
+void session_remove_waker(struct session *session, struct waker *waker);
+
+/* Makes the session fail unless it has failed or finished. Any thread. */
+void session_fail(struct session *session, const struct multifd_error *err);
+
+/*
+ * Makes an error that was held back the session's when it has waited long enough, or at once.
+ * Returns when to call again (CLOCK_MONOTONIC, ns), UINT64_MAX when nothing is held back.
+ */
+uint64_t session_settle(struct session *session, bool at_once);
+
+/* After this no failure is taken any more. False when the session has failed already. */
+bool session_finish(struct session *session);
+
+/*
+ * For the main thread, whose call cannot go on: makes the session fail with *failure, without
+ * waiting for a better reason, and copies the first error to *err (which may be NULL). Returns -1.
+ */
+int session_abort(struct session *session, const struct multifd_error *failure,
+                  struct multifd_error *err);
+
+bool session_has_failed(const struct session *session);
+bool session_has_finished(const struct session *session);
+
+/* Copies the first error to *err (which may be NULL). Returns -1. */
+int session_error(struct session *session, struct multifd_error *err);
+
+/*
+ * Waits in the main thread until `ready` is true (0) or the session fails (-1 with *err). Whatever
+ * `ready` looks at is stored sequentially consistent before session->main is woken.
+ */
+int session_wait(struct session *session, bool (*ready)(void *arg), void *arg,
+                 struct multifd_error *err);
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/source.h"
+
+#include "core/base/checked.h"
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct multifd_source *multifd_source_new(const char *address,
+                                          const struct multifd_options *options,
+                                          struct multifd_error *err)
+{
+    struct multifd_source *source = calloc(1, sizeof(*source));
+    struct multifd_error unused;
+
+    err = err == NULL ? &unused : err;
+    if (source == NULL) {
+        error_set_nomem(err);
+        return NULL;
+    }
+    if (session_init(&source->session, "destination", address, options, err) != 0) {
+        free(source);
+        return NULL;
+    }
+    return source;
+}
+
+void multifd_source_delete(struct multifd_source **source)
+{
+    struct multifd_source *gone = *source;
+
+    if (gone == NULL) {
+        return;
+    }
+    multifd_save_cleanup(gone);
+    for (uint32_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
+        source_channel_delete(&gone->channels[i]);
+    }
+    session_fini(&gone->session);
+    free(gone);
+    *source = NULL;
+}
+
+struct multifd_ram_block *multifd_source_add_block(struct multifd_source *source, const char *name,
+                                                   const void *host, uint64_t length,
+                                                   struct multifd_error *err)
+{
+    struct multifd_error unused;
+
+    err = err == NULL ? &unused : err;
+    if (source->phase != SOURCE_NEW) {
+        error_set(err, MULTIFD_ERROR_STATE, "RAM blocks are added before multifd_save_setup");
+        return NULL;
+    }
+    /* The table serves both sides; nothing of the source writes through its pointer. */
+    return ram_table_add(&source->session.blocks, name, (void *)(uintptr_t)host, length,
+                         source->session.options.page_size, err);
+}
+
+/* ---- Batches ---- */
+
+/* Reserves a batch on the first channel that has one, beginning with the one whose turn it is. */
+static bool reserve_batch(void *arg)
+{
+    struct multifd_source *source = arg;
+    uint32_t channels = source->session.options.channels;
+
+    for (uint32_t i = 0; i < channels; i++) {
+        uint32_t at = source->next + i < channels ? source->next + i : source->next + i - channels;
+
+        source->batch = batch_ring_reserve(source_channel_ring(source->channels[at]));
+        if (source->batch != NULL) {
+            source->current = at;
+            source->next = at + 1 == channels ? 0 : at + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int start_batch(struct multifd_source *source, struct multifd_ram_block *block,
+                       struct multifd_error *err)
+{
+    struct session_times *times = &source->session.times;
+
+    if (session_wait(&source->session, reserve_batch, source, err) != 0) {
+        return -1;
+    }
+    if (counter_get(&times->first_page) == 0) {
+        counter_set(&times->first_page, clock_now_ns());
+    }
+    source->batch->block = block;
+    source->batch->flags = 0;
+    source->batch->num = 0;
+    source->unsynced = true;
+    return 0;
+}
+
+static void hand_over(struct multifd_source *source)
+{
+    source->batch->packet_num = source->packet_num++;
+    source->batch = NULL;
+    source_channel_publish(source->channels[source->current]);
+}
+
+static int refuse_page(const struct multifd_source *source, const struct multifd_ram_block *block,
+                       uint64_t offset, struct multifd_error *err)
+{
+    if (source->phase != SOURCE_READY) {
+        return error_set(err, MULTIFD_ERROR_STATE, "the session is not set up, or has ended");
+    }
+    return error_set(err, MULTIFD_ERROR_INVALID,
+                     "offset %llu is no page of RAM block \"%s\" (%llu bytes, pages of %u)",
+                     (unsigned long long)offset, block->name, (unsigned long long)block->length,
+                     source->session.options.page_size);
+}
+
+int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
+                       uint64_t offset, struct multifd_error *err)
+{
+    uint32_t page_size = source->session.options.page_size;
+    struct multifd_error unused;
+
+    if (source->phase != SOURCE_READY || (offset & (page_size - 1)) != 0 ||
+        !range_within(offset, page_size, block->length)) {
+        return refuse_page(source, block, offset, err == NULL ? &unused : err);
+    }
+    if (source->batch != NULL && source->batch->block != block) {
+        hand_over(source);
+    }
+    if (source->batch == NULL && start_batch(source, block, err) != 0) {
+        return -1;
+    }
+    source->batch->offsets[source->batch->num++] = offset;
+    if (source->batch->num == source->config.page_count) {
+        hand_over(source);
+    }
+    return 0;
+}
+
+/* ---- Sync ---- */
+
+struct channel_wait {
+    struct multifd_source *source;
+    uint32_t channel;
+};
+
+static bool has_room(void *arg)
+{
+    const struct channel_wait *wait = arg;
+
+    return batch_ring_reserve(source_channel_ring(wait->source->channels[wait->channel])) != NULL;
+}
+
+static int send_syncs(struct multifd_source *source, struct multifd_error *err)
+{
+    if (source->batch != NULL) {
+        hand_over(source);
+    }
+    for (uint32_t i = 0; i < source->session.options.channels; i++) {
+        struct channel_wait wait = {source, i};
+        struct page_batch *batch;
+
+        if (session_wait(&source->session, has_room, &wait, err) != 0) {
+            return -1;
+        }
+        batch = batch_ring_reserve(source_channel_ring(source->channels[i]));
+        batch->block = NULL;
+        batch->flags = MULTIFD_FLAG_SYNC;
+        batch->num = 0;
+        batch->packet_num = source->packet_num++;
+        source_channel_publish(source->channels[i]);
+    }
+    return 0;
+}
+
+static bool all_drained(void *arg)
+{
+    const struct multifd_source *source = arg;
+
+    for (uint32_t i = 0; i < source->session.options.channels; i++) {
+        if (source_channel_drained(source->channels[i]) != source->round) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * Two conditions, and both are needed before a page of the next round may be posted. Drained: no
+ * WRITE of this round can still be on its way, to put old data over new when its page goes over
+ * another channel in the next round. Confirmed: whatever the destination still has to do with this
+ * round's packets is done.
+ */
+static int wait_for_round(struct multifd_source *source, struct multifd_error *err)
+{
+    struct multifd_error failure;
+    struct message message;
+
+    if (session_wait(&source->session, all_drained, source, err) != 0 ||
+        control_expect(source->control, MESSAGE_SYNC_DONE, &message, err) != 0) {
+        return -1;
+    }
+    if (message.round != source->round) {
+        error_set(&failure, MULTIFD_ERROR_PROTOCOL,
+                  "the destination confirmed round %llu where %llu is due",
+                  (unsigned long long)message.round, (unsigned long long)source->round);
+        return session_abort(&source->session, &failure, err);
+    }
+    return 0;
+}
+
+static int check_ready(const struct multifd_source *source, struct multifd_error *err)
+{
+    struct multifd_error unused;
+
+    if (source->phase == SOURCE_READY) {
+        return 0;
+    }
+    return error_set(err == NULL ? &unused : err, MULTIFD_ERROR_STATE,
+                     "the session is not set up, or has ended");
+}
+
+int multifd_send_sync_main(struct multifd_source *source, struct multifd_error *err)
+{
+    struct session_times *times = &source->session.times;
+    uint64_t start = clock_now_ns();
+
+    if (check_ready(source, err) != 0) {
+        return -1;
+    }
+    source->round++;
+    if (send_syncs(source, err) != 0 || wait_for_round(source, err) != 0) {
+        return -1;
+    }
+    source->unsynced = false;
+    counter_set(&times->syncs, source->round);
+    counter_set(&times->last_sync, clock_now_ns());
+    counter_add(&times->sync_ns, clock_now_ns() - start);
+    return 0;
+}
+
+/* ---- Finish ---- */
+
+static int send_digests(struct multifd_source *source, struct multifd_error *err)
+{
+    struct session *session = &source->session;
+    struct message message = {.type = MESSAGE_BLOCK_DIGEST};
+    uint64_t start = clock_now_ns();
+
+    for (uint32_t i = 0; i < session->blocks.num; i++) {
+        struct multifd_error failure;
+
+        message.digest.block = i;
+        if (digest_block(session->blocks.blocks[i], message.digest.digest, &failure) != 0) {
+            return session_abort(session, &failure, err);
+        }
+        if (control_send(source->control, &message, err) != 0) {
+            return -1;
+        }
+    }
+    counter_set(&session->times.verify_ns, clock_now_ns() - start);
+    return 0;
+}
+
+static void read_totals(const struct multifd_source *source, struct message_totals *totals)
+{
+    struct multifd_statistics statistics;
+
+    multifd_source_statistics(source, &statistics);
+    *totals = (struct message_totals){
+        .packets = statistics.packets,
+        .normal_pages = statistics.normal_pages,
+        .zero_pages = statistics.zero_pages,
+        .guest_bytes = statistics.guest_bytes,
+        .syncs = statistics.syncs,
+    };
+}
+
+static int confirm_totals(struct multifd_source *source, struct multifd_error *err)
+{
+    struct message message = {.type = MESSAGE_FINISH};
+    struct message_totals totals;
+    struct multifd_error failure;
+
+    read_totals(source, &totals);
+    message.totals = totals;
+    if (control_send(source->control, &message, err) != 0 ||
+        (source->session.options.verify != 0 && send_digests(source, err) != 0) ||
+        control_expect(source->control, MESSAGE_FINISH_OK, &message, err) != 0) {
+        return -1;
+    }
+    if (memcmp(&message.totals, &totals, sizeof(totals)) != 0) {
+        error_set(&failure, MULTIFD_ERROR_PROTOCOL, "the destination confirmed other totals");
+        return session_abort(&source->session, &failure, err);
+    }
+    if (!session_finish(&source->session)) {
+        return session_error(&source->session, err);
+    }
+    return 0;
+}
+
+int multifd_source_finish(struct multifd_source *source, struct multifd_error *err)
+{
+    if (check_ready(source, err) != 0) {
+        return -1;
+    }
+    if ((source->unsynced || source->round == 0) && multifd_send_sync_main(source, err) != 0) {
+        return -1;
+    }
+    if (confirm_totals(source, err) != 0) {
+        return -1;
+    }
+    source->phase = SOURCE_FINISHED;
+    control_say_bye(source->control);
+    counter_set(&source->session.times.finish_end, clock_now_ns());
+    return 0;
+}
+
+void multifd_save_cleanup(struct multifd_source *source)
+{
+    if (source->phase == SOURCE_CLEAN) {
+        return;
+    }
+    multifd_source_cancel(source, "the source ended the session before it was finished");
+    source_release(source);
+    source->phase = SOURCE_CLEAN;
+}
+
+void multifd_source_cancel(struct multifd_source *source, const char *reason)
+{
+    struct multifd_error err;
+
+    error_set(&err, MULTIFD_ERROR_CANCELLED, "%s", reason);
+    session_fail(&source->session, &err);
+}
+
+void multifd_source_statistics(const struct multifd_source *source, struct multifd_statistics *out)
+{
+    uint32_t channels = atomic_load(&source->channels_num);
+
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < channels; i++) {
+        statistics_add_channel(out, source_channel_counters(source->channels[i]));
+    }
+    statistics_times(out, &source->session.times);
+}
+
+int multifd_source_channel_statistics(const struct multifd_source *source, unsigned channel,
+                                      struct multifd_channel_statistics *out)
+{
+    if (channel >= atomic_load(&source->channels_num)) {
+        return -1;
+    }
+    channel_counters_read(source_channel_counters(source->channels[channel]), out);
+    return 0;
+}

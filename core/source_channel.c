@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/source_channel.h"
+
+#include "core/base/error.h"
+#include "core/channel_loop.h"
+#include "core/packet.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Receives for the destination's credit messages; it sends nothing else on a channel. */
+#define RECEIVE_SLOTS 1u
+
+struct source_channel {
+    struct channel_counters counters;
+    const struct source_channel_config *config;
+    struct batch_ring *ring;
+    struct waker waker;
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_bool up;
+    _Atomic uint64_t drained;
+
+    /* The thread's own; `channel` is freed by source_channel_disconnect. */
+    struct transport_channel *channel;
+    struct multifd_send_params params;
+    struct transport_write *writes;
+    bool sync_sent; /* a SYNC is posted and not known to be drained */
+};
+
+void multifd_send_fill_packet(struct multifd_send_params *p)
+{
+    struct multifd_packet packet = {
+        .magic = PACKET_MAGIC,
+        .version = PACKET_VERSION,
+        .flags = p->flags,
+        .pages_alloc = p->page_count,
+        .normal_pages = p->normal_num,
+        .next_packet_size = p->next_packet_size,
+        .packet_num = p->packet_num,
+        .zero_pages = p->zero_num,
+    };
+
+    if (p->ramblock != NULL) {
+        snprintf(packet.ramblock, sizeof(packet.ramblock), "%s", p->ramblock);
+    }
+    p->packet_len = packet_encode(&packet, p->normal, p->zero, p->packet);
+    if (p->iov != NULL) {
+        p->iov[0] = (struct iovec){.iov_base = p->packet, .iov_len = p->packet_len};
+    }
+}
+
+/* Sets the parameters for a batch, as a method finds them in send_prepare. */
+static void load_batch(struct multifd_send_params *p, const struct page_batch *batch,
+                       uint8_t *packet)
+{
+    p->ramblock = batch->block == NULL ? NULL : batch->block->name;
+    p->host = batch->block == NULL ? NULL : batch->block->host;
+    p->normal = batch->offsets;
+    p->normal_num = batch->num;
+    p->packet_num = batch->packet_num;
+    p->flags = batch->flags;
+    p->next_packet_size = 0;
+    p->iovs_num = 1;
+    p->packet = packet;
+}
+
+/* Payloads in guest memory become writes to the same place at the destination. */
+static uint32_t build_writes(struct source_channel *channel, const struct multifd_ram_block *block)
+{
+    const struct multifd_send_params *p = &channel->params;
+    uint32_t num = 0;
+
+    for (uint32_t i = 1; i < p->iovs_num; i++) {
+        uint64_t offset = (uint64_t)((const uint8_t *)p->iov[i].iov_base - block->host);
+
+        num += ram_block_writes(block, offset, p->iov[i].iov_len, channel->config->max_message,
+                                channel->writes + num);
+    }
+    return num;
+}
+
+static int send_batch(struct source_channel *channel, const struct page_batch *batch,
+                      uint8_t *packet, struct multifd_error *err)
+{
+    struct multifd_send_params *p = &channel->params;
+    uint32_t writes_num = 0;
+
+    load_batch(p, batch, packet);
+    if (batch->num == 0) {
+        multifd_send_fill_packet(p);
+    } else {
+        if (channel->config->method->send_prepare(p, err) != 0) {
+            return -1;
+        }
+        writes_num = build_writes(channel, batch->block);
+    }
+    if (channel->channel->ops->send(channel->channel, channel->writes, writes_num, p->packet_len,
+                                    err) != 0) {
+        return -1;
+    }
+    channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
+                         p->packet_len + p->next_packet_size);
+    return 0;
+}
+
+/* Sends what the ring and the transport allow. */
+static int send_batches(struct source_channel *channel, bool *busy, struct multifd_error *err)
+{
+    struct page_batch *batch;
+    uint8_t *packet;
+
+    while ((batch = batch_ring_peek(channel->ring)) != NULL) {
+        packet = channel->channel->ops->send_buffer(channel->channel, batch->num);
+        if (packet == NULL) {
+            break; /* until completions or credits come */
+        }
+        if (send_batch(channel, batch, packet, err) != 0) {
+            return -1;
+        }
+        channel->sync_sent = (batch->flags & MULTIFD_FLAG_SYNC) != 0;
+        batch_ring_consume(channel->ring);
+        waker_wake(&channel->config->session->main);
+        *busy = true;
+    }
+    return 0;
+}
+
+static int step(void *owner, bool *busy, struct multifd_error *err)
+{
+    struct source_channel *channel = owner;
+
+    *busy = false;
+    if (send_batches(channel, busy, err) != 0) {
+        return -1;
+    }
+    /* The completion of a SYNC's SEND stands for all that was posted before it on this queue pair.
+     */
+    if (channel->sync_sent && channel->channel->ops->drained(channel->channel)) {
+        channel->sync_sent = false;
+        atomic_fetch_add(&channel->drained, 1);
+        waker_wake(&channel->config->session->main);
+        *busy = true;
+    }
+    return 0;
+}
+
+static int connect_channel(struct source_channel *channel, struct multifd_error *err)
+{
+    struct session *session = channel->config->session;
+    struct transport_profile profile = {
+        .send_slots = session->options.window,
+        .send_size = packet_bytes(channel->config->page_count),
+        .receive_slots = RECEIVE_SLOTS,
+        .receive_size = packet_bytes(0),
+        .writes = channel->config->page_count,
+    };
+    struct greeting greeting = {.kind = GREETING_CHANNEL, .channel = channel->params.id};
+    struct transport_greeting offer;
+    struct transport_greeting answer;
+
+    memcpy(greeting.uuid, channel->config->uuid, sizeof(greeting.uuid));
+    greeting_encode(&greeting, &offer);
+    waker_arm(&channel->waker); /* whoever stops the session also ends the connecting */
+    channel->channel = session->endpoint->ops->connect(session->endpoint, &profile, &offer,
+                                                       channel->waker.fd, &answer, err);
+    waker_disarm(&channel->waker, true);
+    if (channel->channel == NULL) {
+        return answer.length != 0 ? greeting_explain(&answer, err) : -1;
+    }
+    return 0;
+}
+
+static int run(struct source_channel *channel, struct multifd_error *err)
+{
+    const struct channel_loop loop = {
+        .session = channel->config->session,
+        .channel = channel->channel,
+        .waker = &channel->waker,
+        .stop = &channel->stop,
+        .step = step,
+        .owner = channel,
+    };
+
+    atomic_store(&channel->up, true);
+    waker_wake(&channel->config->session->main);
+    return channel_loop_run(&loop, err);
+}
+
+static void *channel_main(void *arg)
+{
+    struct source_channel *channel = arg;
+    const struct multifd_methods *method = channel->config->method;
+    struct multifd_error err;
+    int status = connect_channel(channel, &err);
+
+    if (status == 0) {
+        status = method->send_setup(&channel->params, &err);
+        if (status == 0) {
+            status = run(channel, &err);
+        }
+        method->send_cleanup(&channel->params);
+    }
+    if (status != 0) {
+        error_set_channel(&err, channel->params.id);
+        session_fail(channel->config->session, &err);
+    }
+    return NULL;
+}
+
+static int start(struct source_channel *channel, struct multifd_error *err)
+{
+    int errnum;
+
+    session_add_waker(channel->config->session, &channel->waker);
+    errnum = pthread_create(&channel->thread, NULL, channel_main, channel);
+    if (errnum != 0) {
+        session_remove_waker(channel->config->session, &channel->waker);
+        return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errnum, "pthread_create");
+    }
+    return 0;
+}
+
+struct source_channel *source_channel_new(const struct source_channel_config *config, uint8_t id,
+                                          struct multifd_error *err)
+{
+    struct source_channel *channel = aligned_alloc(64, sizeof(*channel));
+
+    if (channel == NULL) {
+        error_set_nomem(err);
+        return NULL;
+    }
+    memset(channel, 0, sizeof(*channel));
+    channel->config = config;
+    channel->params.id = id;
+    channel->params.page_size = config->session->options.page_size;
+    channel->params.page_count = config->page_count;
+    channel->writes = calloc(config->page_count, sizeof(*channel->writes));
+    if (channel->writes == NULL) {
+        error_set_nomem(err);
+        goto free_channel;
+    }
+    channel->ring = batch_ring_new(config->page_count, err);
+    if (channel->ring == NULL) {
+        goto free_writes;
+    }
+    if (waker_init(&channel->waker, err) != 0) {
+        goto delete_ring;
+    }
+    if (start(channel, err) != 0) {
+        goto fini_waker;
+    }
+    return channel;
+
+fini_waker:
+    waker_fini(&channel->waker);
+delete_ring:
+    batch_ring_delete(&channel->ring);
+free_writes:
+    free(channel->writes);
+free_channel:
+    free(channel);
+    return NULL;
+}
+
+void source_channel_stop(struct source_channel *channel)
+{
+    atomic_store(&channel->stop, true);
+    waker_wake(&channel->waker);
+    pthread_join(channel->thread, NULL);
+}
+
+void source_channel_disconnect(struct source_channel *channel)
+{
+    session_remove_waker(channel->config->session, &channel->waker);
+    waker_fini(&channel->waker);
+    if (channel->channel != NULL) {
+        channel->channel->ops->free(channel->channel);
+        channel->channel = NULL;
+    }
+}
+
+void source_channel_delete(struct source_channel **channel)
+{
+    struct source_channel *gone = *channel;
+
+    if (gone == NULL) {
+        return;
+    }
+    batch_ring_delete(&gone->ring);
+    free(gone->writes);
+    free(gone);
+    *channel = NULL;
+}
+
+bool source_channel_is_up(const struct source_channel *channel)
+{
+    return atomic_load(&channel->up);
+}
+
+uint64_t source_channel_drained(const struct source_channel *channel)
+{
+    return atomic_load(&channel->drained);
+}
+
+struct batch_ring *source_channel_ring(struct source_channel *channel)
+{
+    return channel->ring;
+}
+
+void source_channel_publish(struct source_channel *channel)
+{
+    batch_ring_publish(channel->ring);
+    waker_wake(&channel->waker);
+}
+
+const struct channel_counters *source_channel_counters(const struct source_channel *channel)
+{
+    return &channel->counters;
+}

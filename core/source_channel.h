@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * source_channel - one channel of the source: a thread that connects it, takes batches from a ring,
+ * lets the method prepare each and posts it as one packet.
+ */
+#ifndef MULTIFD_SOURCE_CHANNEL_H
+#define MULTIFD_SOURCE_CHANNEL_H
+
+#include "core/batch_ring.h"
+#include "core/greeting.h"
+#include "core/session.h"
+
+/* Constant while channels exist. */
+struct source_channel_config {
+    struct session *session;
+    const struct multifd_methods *method;
+    uint32_t page_count;
+    uint64_t max_message; /* bytes of one write, a multiple of the page size */
+    uint8_t uuid[GREETING_UUID_BYTES];
+};
+
+struct source_channel;
+
+/* Starts the thread, which connects by itself. NULL on error. */
+struct source_channel *source_channel_new(const struct source_channel_config *config, uint8_t id,
+                                          struct multifd_error *err);
+
+/* Ends the thread; the connection stays. */
+void source_channel_stop(struct source_channel *channel);
+
+/* Disconnects a channel that was stopped; its counters stay. */
+void source_channel_disconnect(struct source_channel *channel);
+
+/* Frees a channel that was disconnected. Sets *channel to NULL; accepts NULL. */
+void source_channel_delete(struct source_channel **channel);
+
+/* Whether it is connected and its method is set up. */
+bool source_channel_is_up(const struct source_channel *channel);
+
+/* SYNCs sent on this channel after which all its work has completed. */
+uint64_t source_channel_drained(const struct source_channel *channel);
+
+/* Where its batches go. Publish with source_channel_publish, so that the thread wakes. */
+struct batch_ring *source_channel_ring(struct source_channel *channel);
+void source_channel_publish(struct source_channel *channel);
+
+const struct channel_counters *source_channel_counters(const struct source_channel *channel);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* source_setup - what multifd_save_setup does: connect, agree, register, start the channels. */
+#include "core/base/checked.h"
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/packet.h"
+#include "core/registration.h"
+#include "core/source.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+static int connect_control(struct multifd_source *source, struct multifd_error *err)
+{
+    struct session *session = &source->session;
+    struct greeting greeting = {.kind = GREETING_CONTROL};
+    struct transport_greeting offer;
+    struct transport_greeting answer;
+    struct transport_channel *channel;
+
+    /* A name, not a secret: never wait for entropy on a host that has just booted. */
+    if (getrandom(source->config.uuid, sizeof(source->config.uuid), GRND_INSECURE) !=
+        (ssize_t)sizeof(source->config.uuid)) {
+        return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errno, "getrandom");
+    }
+    memcpy(greeting.uuid, source->config.uuid, sizeof(greeting.uuid));
+    greeting_encode(&greeting, &offer);
+    waker_arm(&session->main);
+    channel = session->endpoint->ops->connect(session->endpoint, control_profile(), &offer,
+                                              session->main.fd, &answer, err);
+    waker_disarm(&session->main, true);
+    if (channel == NULL) {
+        return answer.length != 0 ? greeting_explain(&answer, err) : -1;
+    }
+    source->control = control_new(session, channel, err);
+    return source->control == NULL ? -1 : 0;
+}
+
+static int say_hello(struct multifd_source *source, uint32_t method, struct multifd_error *err)
+{
+    const struct multifd_options *options = &source->session.options;
+    struct message message = {
+        .type = MESSAGE_HELLO,
+        .hello = {.page_size = options->page_size,
+                  .page_count = source->config.page_count,
+                  .channels = options->channels,
+                  .method = method,
+                  .verify = options->verify,
+                  .piece_shift = log2_of(options->piece_size),
+                  .timeout_ms = options->transport.timeout_ms},
+    };
+
+    if (control_send(source->control, &message, err) != 0 ||
+        control_expect(source->control, MESSAGE_HELLO_OK, &message, err) != 0) {
+        return -1;
+    }
+    control_set_timeout(source->control, message.hello_ok.timeout_ms);
+    return 0;
+}
+
+static int send_blocks(struct multifd_source *source, struct multifd_error *err)
+{
+    const struct ram_table *table = &source->session.blocks;
+    struct message message = {.type = MESSAGE_RAM_BLOCKS};
+    struct message_ram_blocks *list = &message.ram_blocks;
+
+    list->total = table->num;
+    for (list->first = 0; list->first < table->num; list->first += list->num) {
+        uint32_t left = table->num - list->first;
+
+        list->num = left < MESSAGE_MAX_BLOCKS ? left : MESSAGE_MAX_BLOCKS;
+        for (uint32_t i = 0; i < list->num; i++) {
+            const struct multifd_ram_block *block = table->blocks[list->first + i];
+
+            list->blocks[i].length = block->length;
+            strcpy(list->blocks[i].name, block->name);
+        }
+        if (control_send(source->control, &message, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int take_pieces(struct multifd_ram_block *block, uint32_t first, uint32_t num,
+                       const struct message_pieces *answer, struct multifd_error *err)
+{
+    if (answer->block != block->index || answer->first != first || answer->num != num) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "the destination answered for other pieces than were asked for");
+    }
+    for (uint32_t i = 0; i < num; i++) {
+        block->pieces[first + i].remote_address = answer->pieces[i].address;
+        block->pieces[first + i].remote_key = answer->pieces[i].key;
+    }
+    return 0;
+}
+
+/* Learns where a block's pieces are at the destination. */
+static int ask_for_pieces(struct multifd_source *source, struct multifd_ram_block *block,
+                          struct multifd_error *err)
+{
+    struct message message;
+    uint32_t num;
+
+    for (uint32_t first = 0; first < block->pieces_num; first += num) {
+        num = block->pieces_num - first;
+        num = num < MESSAGE_MAX_PIECES ? num : MESSAGE_MAX_PIECES;
+        message.type = MESSAGE_PIECES_REQUEST;
+        message.pieces.block = block->index;
+        message.pieces.first = first;
+        message.pieces.num = num;
+        if (control_send(source->control, &message, err) != 0 ||
+            control_expect(source->control, MESSAGE_PIECES, &message, err) != 0 ||
+            take_pieces(block, first, num, &message.pieces, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* While this side registers its memory, the destination does the same with its own. */
+static int agree_on_blocks(struct multifd_source *source, struct multifd_error *err)
+{
+    struct session *session = &source->session;
+    struct registration *registration = registration_start(session, false, err);
+    struct multifd_error talk_err;
+    struct message message;
+    int talk;
+
+    if (registration == NULL) {
+        return -1;
+    }
+    talk = send_blocks(source, &talk_err);
+    if (talk == 0) {
+        talk = control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, &talk_err);
+    }
+    if (registration_finish(&registration, err) != 0) {
+        return -1;
+    }
+    if (talk != 0) {
+        *err = talk_err;
+        return -1;
+    }
+    for (uint32_t i = 0; i < session->blocks.num; i++) {
+        if (ask_for_pieces(source, session->blocks.blocks[i], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static bool all_channels_up(void *arg)
+{
+    const struct multifd_source *source = arg;
+
+    for (uint32_t i = 0; i < source->session.options.channels; i++) {
+        if (!source_channel_is_up(source->channels[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int start_channels(struct multifd_source *source, struct multifd_error *err)
+{
+    for (uint32_t i = 0; i < source->session.options.channels; i++) {
+        source->channels[i] = source_channel_new(&source->config, (uint8_t)i, err);
+        if (source->channels[i] == NULL) {
+            return -1;
+        }
+        atomic_store(&source->channels_num, i + 1);
+    }
+    return session_wait(&source->session, all_channels_up, source, err);
+}
+
+static void configure(struct multifd_source *source, uint32_t method)
+{
+    const struct multifd_options *options = &source->session.options;
+    struct source_channel_config *config = &source->config;
+
+    config->session = &source->session;
+    config->method = method_table_get(&options->methods, method);
+    config->page_count = packet_page_count(options->page_size);
+}
+
+/* Whole pages only, so that a packet never needs more writes than it has pages. */
+static void configure_device(struct multifd_source *source)
+{
+    const struct multifd_options *options = &source->session.options;
+    struct transport_limits limits;
+
+    source->session.endpoint->ops->limits(source->session.endpoint, &limits);
+    source->config.max_message = limits.max_message / options->page_size * options->page_size;
+}
+
+static int set_up(struct multifd_source *source, struct multifd_error *err)
+{
+    const struct multifd_options *options = &source->session.options;
+    uint32_t method;
+
+    if (method_table_find(&options->methods, options->method, &method, err) != 0) {
+        return -1;
+    }
+    configure(source, method);
+    if (connect_control(source, err) != 0) {
+        return -1;
+    }
+    configure_device(source);
+    if (say_hello(source, method, err) != 0 || agree_on_blocks(source, err) != 0) {
+        return -1;
+    }
+    return start_channels(source, err);
+}
+
+int multifd_save_setup(struct multifd_source *source, struct multifd_error *err)
+{
+    struct session_times *times = &source->session.times;
+    struct multifd_error failure;
+
+    err = err == NULL ? &failure : err;
+    if (source->phase != SOURCE_NEW) {
+        return error_set(err, MULTIFD_ERROR_STATE, "multifd_save_setup was called before");
+    }
+    if (source->session.blocks.num == 0) {
+        return error_set(err, MULTIFD_ERROR_STATE, "multifd_save_setup without a RAM block");
+    }
+    counter_set(&times->setup_start, clock_now_ns());
+    if (set_up(source, &failure) != 0) {
+        return session_abort(&source->session, &failure, err);
+    }
+    counter_set(&times->setup_end, clock_now_ns());
+    source->phase = SOURCE_READY;
+    return 0;
+}
+
+void source_release(struct multifd_source *source)
+{
+    uint32_t channels = atomic_load(&source->channels_num);
+
+    for (uint32_t i = 0; i < channels; i++) {
+        source_channel_stop(source->channels[i]);
+    }
+    /* Before the channels are gone: a failure is told while the connection still carries it. */
+    control_delete(&source->control);
+    for (uint32_t i = 0; i < channels; i++) {
+        source_channel_disconnect(source->channels[i]);
+    }
+    registration_release(&source->session);
+}

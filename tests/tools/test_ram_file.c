@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmocka_all.h"
+
+#include "ram_file.h"
+#include "ram_files.h"
+#include "scratch.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#define PAGE 4096u
+
+static char name[] = "ram";
+static char path[] = "file";
+static struct ram_spec spec = {name, path, 0};
+
+static int enter_disk(void **state)
+{
+    (void)state;
+    return scratch_enter_below("/var/tmp");
+}
+
+static int enter_memory(void **state)
+{
+    (void)state;
+    return scratch_enter_below("/dev/shm");
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    return scratch_leave();
+}
+
+static void write_file(const char *where, char fill, size_t length)
+{
+    FILE *file = fopen(where, "w");
+
+    assert_non_null(file);
+    for (size_t i = 0; i < length; i++) {
+        assert_int_equal(fputc(fill, file), fill);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void assert_content(const char *where, char fill, size_t length)
+{
+    FILE *file = fopen(where, "r");
+
+    assert_non_null(file);
+    for (size_t i = 0; i < length; i++) {
+        assert_int_equal(fgetc(file), fill);
+    }
+    assert_int_equal(fgetc(file), EOF);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool exists(const char *where)
+{
+    return access(where, F_OK) == 0;
+}
+
+static void source_maps_what_is_there(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(path, 's', 2 * PAGE);
+    struct ram_file *file = ram_file_open_source(&spec, PAGE, &err);
+    assert_non_null(file);
+    assert_int_equal(ram_file_length(file), 2 * PAGE);
+    assert_int_equal(((char *)ram_file_host(file))[2 * PAGE - 1], 's');
+    ram_file_delete(&file);
+    assert_null(file);
+    assert_content(path, 's', 2 * PAGE);
+}
+
+static void assert_source_refused(uint64_t size, const char *reason)
+{
+    struct multifd_error err = {0};
+    struct ram_spec sized = {name, path, size};
+
+    assert_null(ram_file_open_source(&sized, PAGE, &err));
+    assert_non_null(strstr(err.message, reason));
+}
+
+static void source_refuses(void **state)
+{
+    (void)state;
+    assert_source_refused(0, "No such file");
+    write_file(path, 's', 0);
+    assert_source_refused(0, "empty");
+    write_file(path, 's', PAGE + 1);
+    assert_source_refused(0, "4097 bytes are not a multiple of the page size of 4096");
+    write_file(path, 's', PAGE);
+    assert_source_refused(2 * PAGE, "the file has 4096 bytes, the RAM block has 8192");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_source_refused(0, "not a regular file");
+}
+
+static void destination_creates_and_commits(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    struct ram_file *file = ram_file_open_destination(&spec, 2 * PAGE, PAGE, &err);
+    assert_non_null(file);
+    memset(ram_file_host(file), 'd', 2 * PAGE);
+    assert_int_equal(ram_file_commit(file, &err), 0);
+    ram_file_delete(&file);
+    assert_content(path, 'd', 2 * PAGE);
+}
+
+static void destination_removes_what_it_created(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    struct ram_file *file = ram_file_open_destination(&spec, PAGE, PAGE, &err);
+    assert_non_null(file);
+    assert_true(exists(path));
+    ram_file_delete(&file);
+    assert_false(exists(path));
+}
+
+static void destination_keeps_what_was_there(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(path, 'o', PAGE);
+    struct ram_file *file = ram_file_open_destination(&spec, 0, PAGE, &err);
+    assert_non_null(file);
+    memset(ram_file_host(file), 'n', PAGE);
+    ram_file_delete(&file);
+    assert_true(exists(path));
+    file = ram_file_open_destination(&spec, PAGE, PAGE, &err);
+    assert_non_null(file);
+    memset(ram_file_host(file), 'n', PAGE);
+    assert_int_equal(ram_file_commit(file, &err), 0);
+    ram_file_delete(&file);
+    assert_content(path, 'n', PAGE);
+}
+
+static void disk_keeps_its_content_until_commit(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(path, 'o', PAGE);
+    struct ram_file *file = ram_file_open_destination(&spec, PAGE, PAGE, &err);
+    assert_non_null(file);
+    memset(ram_file_host(file), 'n', PAGE);
+    assert_content(path, 'o', PAGE);
+    ram_file_delete(&file);
+    assert_content(path, 'o', PAGE);
+}
+
+static void memory_is_shared(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    struct ram_file *file = ram_file_open_destination(&spec, PAGE, PAGE, &err);
+    assert_non_null(file);
+    memset(ram_file_host(file), 'n', PAGE);
+    assert_content(path, 'n', PAGE);
+    ram_file_delete(&file);
+}
+
+static void assert_destination_refused(uint64_t length, const char *reason)
+{
+    struct multifd_error err = {0};
+
+    assert_null(ram_file_open_destination(&spec, length, PAGE, &err));
+    assert_non_null(strstr(err.message, reason));
+}
+
+static void destination_refuses(void **state)
+{
+    (void)state;
+    assert_destination_refused(0, "No such file");
+    assert_destination_refused(UINT64_C(1) << 50, "file system has room for");
+    assert_false(exists(path));
+    assert_destination_refused(PAGE + 1, "not a multiple of the page size");
+    assert_false(exists(path));
+    write_file(path, 'o', PAGE);
+    assert_destination_refused(2 * PAGE, "the file has 4096 bytes, the RAM block has 8192");
+    assert_content(path, 'o', PAGE);
+}
+
+static void files_wait_for_the_offer(void **state)
+{
+    struct ram_specs specs = {0};
+    struct multifd_error err = {0};
+
+    (void)state;
+    assert_int_equal(ram_specs_add(&specs, "now=n,size=8K", &err), 0);
+    assert_int_equal(ram_specs_add(&specs, "later=l", &err), 0);
+    struct ram_files *files = ram_files_new(&specs, PAGE);
+    assert_non_null(files);
+    assert_int_equal(ram_files_open_destination(files, &err), 0);
+    assert_true(exists("n"));
+    assert_false(exists("l"));
+    assert_string_equal(ram_files_missing(files), "later");
+    assert_null(ram_files_offer(files, "other", PAGE, &err));
+    assert_non_null(strstr(err.message, "RAM block other"));
+    assert_non_null(ram_files_offer(files, "later", PAGE, &err));
+    assert_null(ram_files_missing(files));
+    assert_int_equal(ram_files_total(files), 3 * PAGE);
+    assert_int_equal(ram_files_commit(files, &err), 0);
+    ram_files_delete(&files);
+    ram_specs_clear(&specs);
+    assert_content("l", 0, PAGE);
+}
+
+static void one_bad_file_leaves_none(void **state)
+{
+    struct ram_specs specs = {0};
+    struct multifd_error err = {0};
+
+    (void)state;
+    assert_int_equal(ram_specs_add(&specs, "a=a,size=8K", &err), 0);
+    assert_int_equal(ram_specs_add(&specs, "b=none/b,size=8K", &err), 0);
+    struct ram_files *files = ram_files_new(&specs, PAGE);
+    assert_non_null(files);
+    assert_int_equal(ram_files_open_destination(files, &err), -1);
+    ram_files_delete(&files);
+    ram_specs_clear(&specs);
+    assert_false(exists("a"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(source_maps_what_is_there, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(source_maps_what_is_there, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(source_refuses, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(destination_creates_and_commits, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(destination_creates_and_commits, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(destination_removes_what_it_created, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(destination_removes_what_it_created, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(destination_keeps_what_was_there, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(destination_keeps_what_was_there, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(disk_keeps_its_content_until_commit, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(memory_is_shared, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(destination_refuses, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(destination_refuses, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(files_wait_for_the_offer, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(one_bad_file_leaves_none, enter_disk, leave),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmocka_all.h"
+
+#include "report.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct multifd_channel_statistics channels[] = {
+    {.guest_bytes = 4096, .wire_bytes = 5000, .normal_pages = 1, .packets = 2},
+    {.guest_bytes = 8192, .wire_bytes = 9000, .normal_pages = 2, .zero_pages = 3, .packets = 4},
+};
+
+static struct report sample(const struct multifd_error *error)
+{
+    return (struct report){
+        .command = "send",
+        .address = "rdma:10.0.0.1:4444",
+        .blocks = 1,
+        .memory = 12288,
+        .statistics = {.guest_bytes = 12288,
+                       .wire_bytes = 14000,
+                       .normal_pages = 3,
+                       .zero_pages = 3,
+                       .packets = 6,
+                       .syncs = 1,
+                       .total_ns = 3000000000,
+                       .setup_ns = 1000000000,
+                       .transfer_ns = 12288,
+                       .channels = 2},
+        .channels = channels,
+        .error = error,
+    };
+}
+
+static json_t *parsed(const struct report *report)
+{
+    char *text = report_json(report);
+
+    assert_non_null(text);
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(object);
+    free(text);
+    return object;
+}
+
+static json_int_t integer(const json_t *object, const char *member)
+{
+    const json_t *value = json_object_get(object, member);
+
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static void json_of_success(void **state)
+{
+    struct report report = sample(NULL);
+    json_t *object = parsed(&report);
+
+    (void)state;
+    assert_int_equal(integer(object, "version"), 1);
+    assert_string_equal(json_string_value(json_object_get(object, "command")), "send");
+    assert_string_equal(json_string_value(json_object_get(object, "address")),
+                        "rdma:10.0.0.1:4444");
+    assert_string_equal(json_string_value(json_object_get(object, "result")), "done");
+    assert_true(json_is_null(json_object_get(object, "error")));
+    assert_int_equal(integer(object, "memory_bytes"), 12288);
+    assert_int_equal(integer(object, "total_ns"), 3000000000);
+    assert_int_equal(integer(object, "packets"), 6);
+    assert_int_equal(integer(object, "syncs"), 1);
+    assert_true(json_real_value(json_object_get(object, "rate_gbps")) == 8.0);
+    const json_t *list = json_object_get(object, "channels");
+    assert_int_equal(json_array_size(list), 2);
+    assert_int_equal(integer(json_array_get(list, 1), "channel"), 1);
+    assert_int_equal(integer(json_array_get(list, 1), "zero_pages"), 3);
+    assert_int_equal(integer(json_array_get(list, 0), "wire_bytes"), 5000);
+    json_decref(object);
+}
+
+static void json_of_failure(void **state)
+{
+    struct multifd_error error = {MULTIFD_ERROR_TIMEOUT, 2, "\"quoted\" and \xc3\xa9"};
+    struct report report = sample(&error);
+    json_t *object = parsed(&report);
+    const json_t *member = json_object_get(object, "error");
+
+    (void)state;
+    assert_string_equal(json_string_value(json_object_get(object, "result")), "failed");
+    assert_string_equal(json_string_value(json_object_get(member, "code")), "timeout");
+    assert_int_equal(integer(member, "channel"), 2);
+    assert_string_equal(json_string_value(json_object_get(member, "message")), error.message);
+    json_decref(object);
+
+    error.channel = MULTIFD_CONTROL_CHANNEL;
+    object = parsed(&report);
+    assert_true(json_is_null(json_object_get(json_object_get(object, "error"), "channel")));
+    json_decref(object);
+}
+
+/* A block's name or a path may hold any bytes, and ends up in messages. */
+static void json_of_bytes_that_are_no_text(void **state)
+{
+    struct multifd_error error = {MULTIFD_ERROR_SYSTEM, MULTIFD_NO_CHANNEL, "bad \xff byte"};
+    struct report report = sample(&error);
+    json_t *object;
+
+    (void)state;
+    report.address = "rdma:\xfe:1";
+    object = parsed(&report);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(object, "error"), "message")),
+        "bad ? byte");
+    assert_string_equal(json_string_value(json_object_get(object, "address")), "rdma:?:1");
+    json_decref(object);
+}
+
+static void table(void **state)
+{
+    struct report report = sample(NULL);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    (void)state;
+    assert_non_null(out);
+    report_table(&report, out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "multifd send: rdma:10.0.0.1:4444, done\n"));
+    assert_non_null(strstr(text, "12.0 KiB in 1 RAM block, 2 channels\n"));
+    assert_non_null(strstr(text, "  total         3.000 s\n"));
+    assert_non_null(strstr(text, "  rate          8.00 Gb/s\n"));
+    assert_non_null(strstr(text, "  pages         3 normal, 3 zero\n"));
+    assert_non_null(strstr(text, "12288 guest, 14000 wire"));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_of_success),
+        cmocka_unit_test(json_of_failure),
+        cmocka_unit_test(json_of_bytes_that_are_no_text),
+        cmocka_unit_test(table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

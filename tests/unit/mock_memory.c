@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The allocator with switches: mock_fail("malloc", ENOMEM) fails malloc, calloc, realloc and strdup. */
+#include "mock.h"
+
+#include <stdlib.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t num, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t num, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size)
+{
+    return mock_check("malloc") != 0 ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t num, size_t size)
+{
+    return mock_check("malloc") != 0 ? NULL : __real_calloc(num, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return mock_check("malloc") != 0 ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return mock_check("malloc") != 0 ? NULL : __real_strdup(text);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include "console.h"
+#include "units.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+void report_collect(struct report *report, const struct session_view *view)
+{
+    session_view_statistics(view, &report->statistics);
+    unsigned count = report->statistics.channels;
+    report->channels = calloc(count > 0 ? count : 1, sizeof(*report->channels));
+    if (report->channels == NULL) {
+        report->statistics.channels = 0;
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        (void)session_view_channel(view, i, &report->channels[i]);
+    }
+}
+
+void report_clear(struct report *report)
+{
+    free(report->channels);
+    report->channels = NULL;
+}
+
+static void print_time(FILE *out, const char *name, uint64_t nanoseconds)
+{
+    char text[UNITS_TEXT];
+
+    units_format_seconds(text, (double)nanoseconds / 1e9);
+    (void)fprintf(out, "  %-14s%s\n", name, text);
+}
+
+static void print_times(const struct multifd_statistics *statistics, FILE *out)
+{
+    print_time(out, "total", statistics->total_ns);
+    print_time(out, "setup", statistics->setup_ns);
+    print_time(out, "registration", statistics->register_ns);
+    print_time(out, "transfer", statistics->transfer_ns);
+    print_time(out, "sync", statistics->sync_ns);
+    print_time(out, "verify", statistics->verify_ns);
+}
+
+static void print_channels(const struct report *report, FILE *out)
+{
+    (void)fprintf(out, "\n  %7s %12s %12s %10s %16s %9s\n", "channel", "normal", "zero", "packets",
+                  "wire bytes", "Gb/s");
+    for (unsigned i = 0; i < report->statistics.channels; i++) {
+        const struct multifd_channel_statistics *channel = &report->channels[i];
+        (void)fprintf(out, "  %7u %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %16" PRIu64 " %9.2f\n",
+                      i, channel->normal_pages, channel->zero_pages, channel->packets,
+                      channel->wire_bytes,
+                      units_gigabits(channel->guest_bytes, report->statistics.transfer_ns));
+    }
+}
+
+void report_table(const struct report *report, FILE *out)
+{
+    const struct multifd_statistics *statistics = &report->statistics;
+    char memory[UNITS_TEXT];
+
+    units_format_size(memory, report->memory);
+    (void)fprintf(out, "multifd %s: %s, %s\n\n", report->command, report->address,
+                  report->error == NULL ? "done" : "failed");
+    (void)fprintf(out, "  %-14s%s in %zu RAM block%s, %u channel%s\n", "memory", memory,
+                  report->blocks, report->blocks == 1 ? "" : "s", statistics->channels,
+                  statistics->channels == 1 ? "" : "s");
+    print_times(statistics, out);
+    (void)fprintf(out, "  %-14s%.2f Gb/s\n", "rate",
+                  units_gigabits(statistics->guest_bytes, statistics->transfer_ns));
+    (void)fprintf(out, "  %-14s%" PRIu64 " normal, %" PRIu64 " zero\n", "pages",
+                  statistics->normal_pages, statistics->zero_pages);
+    (void)fprintf(out, "  %-14s%" PRIu64 "\n", "packets", statistics->packets);
+    (void)fprintf(out, "  %-14s%" PRIu64 "\n", "syncs", statistics->syncs);
+    (void)fprintf(out, "  %-14s%" PRIu64 " guest, %" PRIu64 " wire, %" PRIu64 " registered\n",
+                  "bytes", statistics->guest_bytes, statistics->wire_bytes,
+                  statistics->registered_bytes);
+    print_channels(report, out);
+}
+
+void report_print(const struct report *report, bool json)
+{
+    errno = 0;
+    if (json) {
+        char *text = report_json(report);
+        (void)puts(text != NULL ? text : "");
+        free(text);
+    } else {
+        report_table(report, stdout);
+    }
+    /* Whether the guest has moved is what the exit status tells; the report is not part of that. */
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        console_line(report->command, "the report cannot be written: %s", strerror(errno));
+    }
+}

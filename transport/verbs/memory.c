@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport/verbs/memory.h"
+
+#include "core/base/error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+/* Bit of CAP_IPC_LOCK in the effective set of /proc/self/status (linux/capability.h). */
+#define CAP_IPC_LOCK_BIT 14
+
+static int explain_memlock(uint64_t needed, uint64_t allowed, struct multifd_error *err)
+{
+    return error_set(err, MULTIFD_ERROR_MEMLOCK,
+                     "%llu KiB of memory must be locked, but the limit is %llu KiB: raise it with "
+                     "\"ulimit -l unlimited\", memlock in /etc/security/limits.conf, or "
+                     "LimitMEMLOCK=infinity in a systemd unit",
+                     (unsigned long long)(needed / 1024), (unsigned long long)(allowed / 1024));
+}
+
+int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
+                          bool writable, struct transport_memory *memory, struct multifd_error *err)
+{
+    unsigned access = writable ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : 0;
+    struct ibv_mr *mr = ibv_reg_mr(domain->pd, address, length, access);
+
+    if (mr == NULL) {
+        int errnum = errno;
+
+        if (errnum == ENOMEM && verbs_memlock_limit() != UINT64_MAX) {
+            return explain_memlock(length, verbs_memlock_limit(), err);
+        }
+        return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum,
+                               "ibv_reg_mr(%s, %llu bytes of guest memory)",
+                               verbs_domain_device(domain), (unsigned long long)length);
+    }
+    memory->handle = mr;
+    memory->local_key = mr->lkey;
+    memory->remote_key = mr->rkey;
+    return 0;
+}
+
+int verbs_memory_deregister(struct transport_memory *memory, struct multifd_error *err)
+{
+    int errnum = ibv_dereg_mr(memory->handle);
+
+    memory->handle = NULL;
+    if (errnum != 0) {
+        return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum, "ibv_dereg_mr");
+    }
+    return 0;
+}
+
+static bool has_ipc_lock(void)
+{
+    FILE *status = fopen("/proc/self/status", "re");
+    unsigned long long effective = 0;
+    char line[256];
+
+    if (status == NULL) {
+        return false;
+    }
+    while (fgets(line, sizeof(line), status) != NULL) {
+        if (sscanf(line, "CapEff: %llx", &effective) == 1) {
+            break;
+        }
+    }
+    fclose(status);
+    return (effective >> CAP_IPC_LOCK_BIT & 1) != 0;
+}
+
+uint64_t verbs_memlock_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        has_ipc_lock()) {
+        return UINT64_MAX;
+    }
+    return limit.rlim_cur;
+}
+
+int verbs_memlock_check(uint64_t bytes, struct multifd_error *err)
+{
+    uint64_t limit = verbs_memlock_limit();
+
+    return bytes > limit ? explain_memlock(bytes, limit, err) : 0;
+}
