@@ -21,7 +21,8 @@ static void nocomp_send_cleanup(struct multifd_send_params *p)
     p->iov = NULL;
 }
 
-/* One slot for each run: pages that are adjacent in the block and were queued one after the other.
+/*
+ * One slot for each run: pages that are adjacent in the block and were queued one after the other.
  */
 static int nocomp_send_prepare(struct multifd_send_params *p, struct multifd_error *err)
 {
@@ -46,7 +47,8 @@ static int nocomp_send_prepare(struct multifd_send_params *p, struct multifd_err
     return 0;
 }
 
-/* The pages are in place: nocomp has nothing to do but to check that the header says what happened.
+/*
+ * The pages are in place: nocomp has nothing to do but to check that the header says what happened.
  */
 static int nocomp_recv(struct multifd_recv_params *p, struct multifd_error *err)
 {

@@ -81,6 +81,13 @@ struct page_batch *batch_ring_peek(struct batch_ring *ring)
     return &ring->batches[consumed % SLOTS];
 }
 
+bool batch_ring_has_next(struct batch_ring *ring)
+{
+    unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed);
+
+    return atomic_load_explicit(&ring->published, memory_order_relaxed) - consumed > 1;
+}
+
 void batch_ring_consume(struct batch_ring *ring)
 {
     unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed);

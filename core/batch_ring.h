@@ -38,6 +38,9 @@ void batch_ring_publish(struct batch_ring *ring);
 /* Consumer: the oldest batch, or NULL. The same one until consumed. */
 struct page_batch *batch_ring_peek(struct batch_ring *ring);
 
+/* Consumer: whether another batch waits behind that one. */
+bool batch_ring_has_next(struct batch_ring *ring);
+
 /* Consumer: gives that batch back. */
 void batch_ring_consume(struct batch_ring *ring);
 

@@ -75,7 +75,9 @@ int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err)
         }
         /* Ask to be woken, then look once more: what came before the asking shows only there. */
         waker_arm(loop->waker);
-        if (loop->channel->ops->arm(loop->channel, err) != 0 || step(loop, &busy, err) != 0) {
+        if (loop->channel->ops->arm(loop->channel, loop->wants_completions(loop->owner), err) !=
+                0 ||
+            step(loop, &busy, err) != 0) {
             return -1;
         }
         if (busy || ended(loop)) {

@@ -14,13 +14,18 @@ struct channel_loop {
     struct waker *waker;     /* wakes this thread for work of another thread's */
     const atomic_bool *stop; /* ends the loop; the waker is woken after it is set */
 
-    /* Does what there is to do; *busy tells whether that was anything. -1 with *err ends the loop.
+    /*
+     * Does what there is to do; *busy tells whether that was anything. -1 with *err ends the loop.
      */
     int (*step)(void *owner, bool *busy, struct multifd_error *err);
+
+    /* Whether the thread waits for what it sent to reach the peer. */
+    bool (*wants_completions)(void *owner);
     void *owner;
 };
 
-/* Runs until `stop` or the session's failure (0), or until a step or the channel fails (-1, *err).
+/*
+ * Runs until `stop` or the session's failure (0), or until a step or the channel fails (-1, *err).
  */
 int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err);
 

@@ -57,7 +57,7 @@ static bool try_send(struct control *control, const struct message *message, int
         return false;
     }
     *status = control->channel->ops->send(control->channel, NULL, 0,
-                                          message_encode(message, buffer), err);
+                                          message_encode(message, buffer), false, err);
     control->sent_ns = clock_now_ns();
     return true;
 }
@@ -188,7 +188,8 @@ static int pump(struct control *control, struct multifd_error *err)
     return status;
 }
 
-/* A peer is dead some time before its limit is over, so that the limit holds for who waits on us.
+/*
+ * A peer is dead some time before its limit is over, so that the limit holds for who waits on us.
  */
 static uint64_t silence_ns(const struct control *control)
 {
@@ -253,7 +254,7 @@ static int turn(struct control *control, struct multifd_error *err)
 
     /* Armed first, so that what comes after this look wakes us again. */
     waker_arm(&control->waker);
-    if (channel->ops->arm(channel, err) != 0 || pump(control, err) != 0 ||
+    if (channel->ops->arm(channel, true, err) != 0 || pump(control, err) != 0 ||
         prove_life(control, err) != 0) {
         return -1;
     }
@@ -272,7 +273,7 @@ static void linger(struct control *control)
 
     while (!control->channel->ops->drained(control->channel) && clock_now_ns() < deadline) {
         waker_arm(&control->waker);
-        if (control->channel->ops->arm(control->channel, &err) != 0 ||
+        if (control->channel->ops->arm(control->channel, true, &err) != 0 ||
             control->channel->ops->progress(control->channel, &err) != 0) {
             return;
         }

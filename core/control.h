@@ -28,7 +28,8 @@ typedef int control_handler(struct session *session, struct message *message,
 /* The channel profile of a control connection. */
 const struct transport_profile *control_profile(void);
 
-/* Takes a connected channel over and starts the thread. NULL on error; the channel is then freed.
+/*
+ * Takes a connected channel over and starts the thread. NULL on error; the channel is then freed.
  */
 struct control *control_new(struct session *session, struct transport_channel *channel,
                             struct multifd_error *err);

@@ -156,6 +156,12 @@ static int step(void *owner, bool *busy, struct multifd_error *err)
     return 0;
 }
 
+static bool wants_completions(void *owner)
+{
+    (void)owner;
+    return false; /* it sends nothing but credits */
+}
+
 static int run(struct destination_channel *channel, struct multifd_error *err)
 {
     const struct multifd_methods *method = channel->config->method;
@@ -165,6 +171,7 @@ static int run(struct destination_channel *channel, struct multifd_error *err)
         .waker = &channel->waker,
         .stop = &channel->stop,
         .step = step,
+        .wants_completions = wants_completions,
         .owner = channel,
     };
     int status = 0;

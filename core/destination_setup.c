@@ -172,7 +172,8 @@ static int take_blocks(struct multifd_destination *destination, struct multifd_e
     return check_all_offered(&destination->session.blocks, offered, err);
 }
 
-/* Answers a request for pieces. Blocks and pieces do not change any more when this may be called.
+/*
+ * Answers a request for pieces. Blocks and pieces do not change any more when this may be called.
  */
 static int give_pieces(struct session *session, struct message *message, struct multifd_error *err)
 {

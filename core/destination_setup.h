@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* destination_setup - agreeing with the source on the session, when its control connection is up.
+/*
+ * destination_setup - agreeing with the source on the session, when its control connection is up.
  */
 #ifndef MULTIFD_DESTINATION_SETUP_H
 #define MULTIFD_DESTINATION_SETUP_H

@@ -88,7 +88,8 @@ static uint32_t read_bounded(struct reader *from, uint32_t most)
     return value;
 }
 
-/* Reads a string into a buffer of `size` bytes; a string that does not fit, or with a NUL, is bad.
+/*
+ * Reads a string into a buffer of `size` bytes; a string that does not fit, or with a NUL, is bad.
  */
 static void read_text(struct reader *from, char *text, size_t size)
 {

@@ -15,8 +15,10 @@ struct offset_set *offset_set_new(uint32_t most, struct multifd_error *err);
 /* Releases it, sets it to NULL; accepts NULL. */
 void offset_set_delete(struct offset_set **set);
 
-/* Whether two of the offsets are equal. Ascending offsets, the usual case, cost one comparison
- * each. */
+/*
+ * Whether two of the offsets are equal. Ascending offsets, the usual case, cost one comparison
+ * each.
+ */
 bool offset_set_has_duplicate(struct offset_set *set, const uint64_t *offsets, uint32_t num);
 
 #endif

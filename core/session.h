@@ -40,8 +40,10 @@ struct session {
     struct multifd_error ended; /* under lock; held back, code MULTIFD_OK if there is none */
     uint64_t ended_ns;          /* under lock; since when */
 
-    /* Woken when the session fails: the main thread, the control connection, the channels. Under
-     * lock. */
+    /*
+     * Woken when the session fails: the main thread, the control connection, the channels. Under
+     * lock.
+     */
     struct waker *wakers[MULTIFD_CHANNELS_MAX + 2];
     uint32_t wakers_num;
 };

@@ -97,7 +97,7 @@ static int send_batch(struct source_channel *channel, const struct page_batch *b
         writes_num = build_writes(channel, batch->block);
     }
     if (channel->channel->ops->send(channel->channel, channel->writes, writes_num, p->packet_len,
-                                    err) != 0) {
+                                    batch_ring_has_next(channel->ring), err) != 0) {
         return -1;
     }
     channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
@@ -135,7 +135,8 @@ static int step(void *owner, bool *busy, struct multifd_error *err)
     if (send_batches(channel, busy, err) != 0) {
         return -1;
     }
-    /* The completion of a SYNC's SEND stands for all that was posted before it on this queue pair.
+    /*
+     * The completion of a SYNC's SEND stands for all that was posted before it on this queue pair.
      */
     if (channel->sync_sent && channel->channel->ops->drained(channel->channel)) {
         channel->sync_sent = false;
@@ -144,6 +145,13 @@ static int step(void *owner, bool *busy, struct multifd_error *err)
         *busy = true;
     }
     return 0;
+}
+
+static bool wants_completions(void *owner)
+{
+    const struct source_channel *channel = owner;
+
+    return channel->sync_sent;
 }
 
 static int connect_channel(struct source_channel *channel, struct multifd_error *err)
@@ -180,6 +188,7 @@ static int run(struct source_channel *channel, struct multifd_error *err)
         .waker = &channel->waker,
         .stop = &channel->stop,
         .step = step,
+        .wants_completions = wants_completions,
         .owner = channel,
     };
 

@@ -105,10 +105,11 @@ struct transport_channel_ops {
 
     /*
      * Posts the writes and behind them the message of `length` bytes composed in send_buffer, which
-     * must have been asked for as many writes. The local memory stays in use until drained.
+     * must have been asked for as many writes. The local memory stays in use until drained. `more`:
+     * another message follows at once, so that a sleeping peer need not be woken for this one.
      */
     int (*send)(struct transport_channel *channel, const struct transport_write *writes,
-                uint32_t writes_num, uint32_t length, struct multifd_error *err);
+                uint32_t writes_num, uint32_t length, bool more, struct multifd_error *err);
 
     /* Takes the next message that progress has found; false when there is none. */
     bool (*receive)(struct transport_channel *channel, struct transport_message *message);
@@ -122,8 +123,12 @@ struct transport_channel_ops {
     /* Sends something that needs the peer's answer if nothing is under way: a dead path shows. */
     int (*keepalive)(struct transport_channel *channel, struct multifd_error *err);
 
-    /* Asks for a wake-up. Call progress once more before sleeping: what came before shows there. */
-    int (*arm)(struct transport_channel *channel, struct multifd_error *err);
+    /*
+     * Asks to be woken when a message arrives or one can be sent again, and, if `completions`, when
+     * something sent has reached the peer. Call progress once more before sleeping: what came before
+     * shows there.
+     */
+    int (*arm)(struct transport_channel *channel, bool completions, struct multifd_error *err);
 
     /* The descriptors to sleep on after arm; returns their number, at most TRANSPORT_POLLFDS. */
     uint32_t (*pollfds)(const struct transport_channel *channel, struct pollfd *fds);
@@ -158,8 +163,10 @@ struct transport_endpoint_ops {
     /* The peer's greeting, which lives as long as the request. */
     const struct transport_greeting *(*request_greeting)(const struct transport_request *request);
 
-    /* Takes the channel in, with a greeting in answer. Frees the request in any case. NULL on
-     * error. */
+    /*
+     * Takes the channel in, with a greeting in answer. Frees the request in any case. NULL on
+     * error.
+     */
     struct transport_channel *(*accept)(struct transport_endpoint *endpoint,
                                         struct transport_request *request,
                                         const struct transport_profile *profile,

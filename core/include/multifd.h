@@ -70,7 +70,8 @@ struct multifd_ram_block;
 /* The library's version as "MAJOR.MINOR.PATCH". Static storage. */
 const char *multifd_version(void);
 
-/* ---- Options -----------------------------------------------------------------------------------
+/*
+ * ---- Options -----------------------------------------------------------------------------------
  */
 
 /* What one option is; the list of them is also the command's list of options. */
@@ -87,7 +88,8 @@ const struct multifd_option_info *multifd_options_list(void);
 /* New options with the values of multifd_options_list; NULL when there is no memory. */
 struct multifd_options *multifd_options_new(void);
 
-/* Frees *options and sets it to NULL; NULL is accepted. Sessions made from it keep their own copy.
+/*
+ * Frees *options and sets it to NULL; NULL is accepted. Sessions made from it keep their own copy.
  */
 void multifd_options_delete(struct multifd_options **options);
 
@@ -113,7 +115,8 @@ void multifd_options_set_log(struct multifd_options *options, multifd_log_fn *lo
 int multifd_register_ops(struct multifd_options *options, uint32_t method, const char *name,
                          const struct multifd_methods *ops, struct multifd_error *err);
 
-/* ---- Statistics --------------------------------------------------------------------------------
+/*
+ * ---- Statistics --------------------------------------------------------------------------------
  */
 
 struct multifd_statistics {
@@ -142,7 +145,8 @@ struct multifd_channel_statistics {
     uint64_t packets;
 };
 
-/* ---- Source ------------------------------------------------------------------------------------
+/*
+ * ---- Source ------------------------------------------------------------------------------------
  */
 
 /*
@@ -153,7 +157,8 @@ struct multifd_source *multifd_source_new(const char *address,
                                           const struct multifd_options *options,
                                           struct multifd_error *err);
 
-/* Cleans up if multifd_save_cleanup was not called, frees *source, sets it to NULL; accepts NULL.
+/*
+ * Cleans up if multifd_save_cleanup was not called, frees *source, sets it to NULL; accepts NULL.
  */
 void multifd_source_delete(struct multifd_source **source);
 
@@ -215,7 +220,8 @@ void multifd_source_statistics(const struct multifd_source *source, struct multi
 int multifd_source_channel_statistics(const struct multifd_source *source, unsigned channel,
                                       struct multifd_channel_statistics *out);
 
-/* ---- Destination -------------------------------------------------------------------------------
+/*
+ * ---- Destination -------------------------------------------------------------------------------
  */
 
 /* A destination that will listen on `address`; port 0 lets the system choose. NULL on error. */
@@ -280,7 +286,8 @@ int multifd_destination_channel_statistics(const struct multifd_destination *des
                                            unsigned channel,
                                            struct multifd_channel_statistics *out);
 
-/* ---- Devices -----------------------------------------------------------------------------------
+/*
+ * ---- Devices -----------------------------------------------------------------------------------
  */
 
 /* One port of an RDMA device and the limits that matter to a session. */

@@ -18,7 +18,8 @@
 /* Headers of up to 16 pages go inline; longer ones the device reads faster than it copies. */
 #define INLINE_WANTED 448u
 
-/* Send-queue entries when the user names none: the window of whole packets, but no more than this.
+/*
+ * Send-queue entries when the user names none: the window of whole packets, but no more than this.
  */
 #define DEFAULT_TX_DEPTH 2048u
 
@@ -143,9 +144,10 @@ static uint8_t *channel_send_buffer(struct transport_channel *base, uint32_t wri
 }
 
 static int channel_send(struct transport_channel *base, const struct transport_write *writes,
-                        uint32_t writes_num, uint32_t length, struct multifd_error *err)
+                        uint32_t writes_num, uint32_t length, bool more,
+                        struct multifd_error *err)
 {
-    return verbs_sender_send(of(base)->sender, writes, writes_num, length, err);
+    return verbs_sender_send(of(base)->sender, writes, writes_num, length, more, err);
 }
 
 static bool channel_receive(struct transport_channel *base, struct transport_message *message)
@@ -178,9 +180,18 @@ static int channel_keepalive(struct transport_channel *base, struct multifd_erro
     return verbs_sender_keepalive(of(base)->sender, err);
 }
 
-static int channel_arm(struct transport_channel *base, struct multifd_error *err)
+/*
+ * Credits and whatever the peer wants to be heard come solicited, and so do failures: a completion with
+ * an error breaks the queue pair, which flushes the receives that are always posted.
+ */
+static int channel_arm(struct transport_channel *base, bool completions,
+                       struct multifd_error *err)
 {
-    return verbs_completion_arm(&of(base)->completion, err);
+    struct verbs_channel *channel = of(base);
+    bool all = completions || channel->credits_due ||
+               verbs_sender_needs_completion(channel->sender);
+
+    return verbs_completion_arm(&channel->completion, !all, err);
 }
 
 static uint32_t channel_pollfds(const struct transport_channel *base, struct pollfd *fds)

@@ -57,9 +57,10 @@ int verbs_completion_poll(struct verbs_completion *completion, struct ibv_wc *wc
     return got;
 }
 
-int verbs_completion_arm(struct verbs_completion *completion, struct multifd_error *err)
+int verbs_completion_arm(struct verbs_completion *completion, bool solicited_only,
+                         struct multifd_error *err)
 {
-    int errnum = ibv_req_notify_cq(completion->cq, 0);
+    int errnum = ibv_req_notify_cq(completion->cq, solicited_only);
 
     if (errnum != 0) {
         return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum, "ibv_req_notify_cq");

@@ -7,6 +7,7 @@
 
 #include <infiniband/verbs.h>
 #include <multifd_error.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct verbs_completion {
@@ -25,8 +26,12 @@ void verbs_completion_fini(struct verbs_completion *completion);
 int verbs_completion_poll(struct verbs_completion *completion, struct ibv_wc *wc, int most,
                           struct multifd_error *err);
 
-/* Asks for an event at the next completion. Poll once more after this and before sleeping. */
-int verbs_completion_arm(struct verbs_completion *completion, struct multifd_error *err);
+/*
+ * Asks for an event at the next completion, or only at the next one that is solicited or has failed.
+ * Poll once more after this and before sleeping.
+ */
+int verbs_completion_arm(struct verbs_completion *completion, bool solicited_only,
+                         struct multifd_error *err);
 
 /* What to sleep on. */
 int verbs_completion_fd(const struct verbs_completion *completion);

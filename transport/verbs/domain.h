@@ -27,7 +27,8 @@ struct verbs_domain {
 struct verbs_domain *verbs_domain_new(struct ibv_context *context, uint32_t port,
                                       struct multifd_error *err);
 
-/* Releases *domain and sets it to NULL; NULL is accepted. Its channels and memory are gone by then.
+/*
+ * Releases *domain and sets it to NULL; NULL is accepted. Its channels and memory are gone by then.
  */
 void verbs_domain_delete(struct verbs_domain **domain);
 

@@ -91,7 +91,8 @@ static int to_rtr(struct ibv_qp *qp, struct rdma_cm_id *id,
     if ((mask & IBV_QP_AV) && settings->service_level >= 0) {
         attr.ah_attr.sl = (uint8_t)settings->service_level;
     }
-    /* rdma_cm leaves 0 here, which encodes 655 ms: an eternity for a receive posted just too late.
+    /*
+     * rdma_cm leaves 0 here, which encodes 655 ms: an eternity for a receive posted just too late.
      */
     attr.min_rnr_timer = (uint8_t)settings->rnr_timer;
     return modify(qp, &attr, mask, "RTR", err);

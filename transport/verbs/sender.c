@@ -22,6 +22,7 @@ struct verbs_sender {
     uint32_t *slot_entries; /* send-queue entries that each slot's message holds */
     uint32_t entries_free;  /* without the reserve */
     uint32_t inline_data;
+    bool needs_completion;
 
     /* Counts of messages, wrapping; the peer may be sent to while sent != granted. */
     uint32_t sent;
@@ -140,11 +141,17 @@ static uint8_t *slot_memory(const struct verbs_sender *sender, uint32_t slot)
 
 uint8_t *verbs_sender_buffer(struct verbs_sender *sender, uint32_t writes)
 {
-    if (sender->slots_used == sender->slots || sender->sent == sender->granted ||
-        sender->entries_free <= writes) {
+    sender->needs_completion =
+        sender->slots_used == sender->slots || sender->entries_free <= writes;
+    if (sender->needs_completion || sender->sent == sender->granted) {
         return NULL;
     }
     return slot_memory(sender, sender->next_slot);
+}
+
+bool verbs_sender_needs_completion(const struct verbs_sender *sender)
+{
+    return sender->needs_completion;
 }
 
 static void fill_write(struct ibv_send_wr *wr, const struct transport_write *write)
@@ -156,7 +163,18 @@ static void fill_write(struct ibv_send_wr *wr, const struct transport_write *wri
     wr->wr.rdma.rkey = write->remote_key;
 }
 
-static void fill_send(struct verbs_sender *sender, uint32_t length)
+/*
+ * The peer sleeps until a solicited message comes: one behind which nothing follows at once, or the one
+ * that takes half of its window, so that it gives credits back before the window is used up.
+ */
+static bool is_solicited(const struct verbs_sender *sender, bool more)
+{
+    uint32_t half = sender->peer_slots > 1 ? sender->peer_slots / 2 : 1;
+
+    return !more || (sender->sent + 1) % half == 0;
+}
+
+static void fill_send(struct verbs_sender *sender, uint32_t length, bool more)
 {
     struct ibv_send_wr *wr = &sender->chain[sender->writes_max];
 
@@ -167,10 +185,13 @@ static void fill_send(struct verbs_sender *sender, uint32_t length)
     if (length <= sender->inline_data) {
         wr->send_flags |= IBV_SEND_INLINE;
     }
+    if (is_solicited(sender, more)) {
+        wr->send_flags |= IBV_SEND_SOLICITED;
+    }
 }
 
 int verbs_sender_send(struct verbs_sender *sender, const struct transport_write *writes,
-                      uint32_t writes_num, uint32_t length, struct multifd_error *err)
+                      uint32_t writes_num, uint32_t length, bool more, struct multifd_error *err)
 {
     struct ibv_send_wr *first = &sender->chain[sender->writes_max - writes_num];
     struct ibv_send_wr *bad;
@@ -179,7 +200,7 @@ int verbs_sender_send(struct verbs_sender *sender, const struct transport_write 
     for (uint32_t i = 0; i < writes_num; i++) {
         fill_write(&first[i], &writes[i]);
     }
-    fill_send(sender, length);
+    fill_send(sender, length, more);
     errnum = ibv_post_send(sender->qp, first, &bad);
     if (errnum != 0) {
         return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum,
@@ -235,7 +256,7 @@ int verbs_sender_return_credits(struct verbs_sender *sender, uint32_t released,
         .sg_list = &sge,
         .num_sge = 1,
         .opcode = IBV_WR_SEND,
-        .send_flags = IBV_SEND_SIGNALED,
+        .send_flags = IBV_SEND_SIGNALED | IBV_SEND_SOLICITED,
     };
     struct ibv_send_wr *bad;
     int errnum;

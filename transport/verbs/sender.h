@@ -52,7 +52,11 @@ void verbs_sender_connected(struct verbs_sender *sender, const struct verbs_send
 /* See transport_channel_ops. */
 uint8_t *verbs_sender_buffer(struct verbs_sender *sender, uint32_t writes);
 int verbs_sender_send(struct verbs_sender *sender, const struct transport_write *writes,
-                      uint32_t writes_num, uint32_t length, struct multifd_error *err);
+                      uint32_t writes_num, uint32_t length, bool more, struct multifd_error *err);
+
+/* Whether the last verbs_sender_buffer failed for want of what a completion gives back. */
+bool verbs_sender_needs_completion(const struct verbs_sender *sender);
+
 bool verbs_sender_drained(const struct verbs_sender *sender);
 int verbs_sender_keepalive(struct verbs_sender *sender, struct multifd_error *err);
 

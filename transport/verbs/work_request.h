@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* work_request - what a wr_id says: the kind of work request and the slot or buffer it belongs to.
+/*
+ * work_request - what a wr_id says: the kind of work request and the slot or buffer it belongs to.
  */
 #ifndef MULTIFD_VERBS_WORK_REQUEST_H
 #define MULTIFD_VERBS_WORK_REQUEST_H
