@@ -11,7 +11,7 @@
  * Deep enough that a channel finds the next batch while the session's thread fills one for another
  * channel; not so deep that a slow channel collects what an idle one could send.
  */
-#define SLOTS 4u
+#define SLOTS 8u
 
 #define CACHE_LINE 64
 
@@ -64,11 +64,16 @@ struct page_batch *batch_ring_reserve(struct batch_ring *ring)
     return &ring->batches[published % SLOTS];
 }
 
-void batch_ring_publish(struct batch_ring *ring)
+bool batch_ring_publish(struct batch_ring *ring)
 {
     unsigned published = atomic_load_explicit(&ring->published, memory_order_relaxed);
 
     atomic_store(&ring->published, published + 1);
+    /*
+     * If the consumer has not given back the batch before, it will look for the next one after it has,
+     * and that look comes after the store above.
+     */
+    return atomic_load(&ring->consumed) == published;
 }
 
 struct page_batch *batch_ring_peek(struct batch_ring *ring)
@@ -88,9 +93,10 @@ bool batch_ring_has_next(struct batch_ring *ring)
     return atomic_load_explicit(&ring->published, memory_order_relaxed) - consumed > 1;
 }
 
-void batch_ring_consume(struct batch_ring *ring)
+bool batch_ring_consume(struct batch_ring *ring)
 {
-    unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed);
+    unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed) + 1;
 
-    atomic_store(&ring->consumed, consumed + 1);
+    atomic_store(&ring->consumed, consumed);
+    return atomic_load(&ring->published) - consumed <= SLOTS / 2;
 }

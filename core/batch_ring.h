@@ -32,8 +32,11 @@ void batch_ring_delete(struct batch_ring **ring);
 /* Producer: the batch to fill next, or NULL while all are taken. The same one until published. */
 struct page_batch *batch_ring_reserve(struct batch_ring *ring);
 
-/* Producer: hands the reserved batch over. */
-void batch_ring_publish(struct batch_ring *ring);
+/*
+ * Producer: hands the reserved batch over. True when the consumer may be asleep for want of a batch; a
+ * consumer that still has one comes back for this one without being woken.
+ */
+bool batch_ring_publish(struct batch_ring *ring);
 
 /* Consumer: the oldest batch, or NULL. The same one until consumed. */
 struct page_batch *batch_ring_peek(struct batch_ring *ring);
@@ -41,7 +44,10 @@ struct page_batch *batch_ring_peek(struct batch_ring *ring);
 /* Consumer: whether another batch waits behind that one. */
 bool batch_ring_has_next(struct batch_ring *ring);
 
-/* Consumer: gives that batch back. */
-void batch_ring_consume(struct batch_ring *ring);
+/*
+ * Consumer: gives that batch back. True when it is time to wake a producer that waits for room: not for
+ * each batch, but when half of them are free.
+ */
+bool batch_ring_consume(struct batch_ring *ring);
 
 #endif

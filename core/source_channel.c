@@ -120,8 +120,9 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
             return -1;
         }
         channel->sync_sent = (batch->flags & MULTIFD_FLAG_SYNC) != 0;
-        batch_ring_consume(channel->ring);
-        waker_wake(&channel->config->session->main);
+        if (batch_ring_consume(channel->ring)) {
+            waker_wake(&channel->config->session->main);
+        }
         *busy = true;
     }
     return 0;
@@ -320,8 +321,9 @@ struct batch_ring *source_channel_ring(struct source_channel *channel)
 
 void source_channel_publish(struct source_channel *channel)
 {
-    batch_ring_publish(channel->ring);
-    waker_wake(&channel->waker);
+    if (batch_ring_publish(channel->ring)) {
+        waker_wake(&channel->waker);
+    }
 }
 
 const struct channel_counters *source_channel_counters(const struct source_channel *channel)

@@ -28,7 +28,6 @@ from janitor import Janitor, end_process
 
 BUILD_PACKAGES = ['cmake', 'make', 'gcc', 'libc6-dev', 'pkg-config', 'libibverbs-dev',
                   'librdmacm-dev', 'libssl-dev', 'libjansson-dev']
-GUEST_PACKAGES = ['qemu-system-x86', 'busybox-static', 'cpio']
 RAM_MIB = 256
 GUEST_FILES_MIB = 32
 BOOT_SECONDS = 120
@@ -190,7 +189,7 @@ def transfer(work, guest, multifd, janitor):
 def demonstrate(work, janitor):
     stages = Stages()
     stages.begin('packages')
-    cache.install(BUILD_PACKAGES + GUEST_PACKAGES)
+    cache.install(BUILD_PACKAGES + cache.packages('vm'))
     stages.begin('build')
     multifd = build(work, janitor)
     stages.begin("lab and the guest's kernel")

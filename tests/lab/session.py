@@ -2,6 +2,7 @@
 """In a node: programs that run beside each other, multifd's two sides, guest files."""
 import json
 import os
+import random
 import select
 import signal
 import subprocess
@@ -23,8 +24,7 @@ class Result:
         self.ended = ended
 
     def __str__(self):
-        return (f'status {self.status}, {self.ended - self.began:.2f} s\n'
-                f'stdout: {self.out.strip()}\nstderr: {self.err.strip()}')
+        return f'status {self.status}, {self.ended - self.began:.2f} s: {self.err.strip()}'
 
     def lines(self):
         """What it said on stderr, without progress and the like."""
@@ -113,11 +113,11 @@ def remove(*names):
             os.unlink(path(name))
 
 
-def make_file(name, size):
-    """A file of random bytes, in memory."""
+def make_file(name, size, source=random):
+    """A file of random bytes, in memory. Not the kernel's, which a young node may wait minutes for."""
     with open(path(name), 'wb') as file:
         for offset in range(0, size, CHUNK):
-            file.write(os.urandom(min(CHUNK, size - offset)))
+            file.write(source.randbytes(min(CHUNK, size - offset)))
     return path(name)
 
 

@@ -56,8 +56,7 @@ int mock_teardown(void **state)
 void mock_fail_nth(const char *call, unsigned nth, int errnum)
 {
     assert_true(failures_num < FAILURES_MAX);
-    failures[failures_num++] =
-        (struct failure){.call = call, .nth = nth, .errnum = errnum};
+    failures[failures_num++] = (struct failure){.call = call, .nth = nth, .errnum = errnum};
 }
 
 void mock_fail(const char *call, int errnum)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mock - what all mocks share: a log of calls, switches that make calls fail, a count of live objects.
+ * mock - what all mocks share: a log of calls, switches that make calls fail, a count of live
+ * objects.
  *
- * A mocked function calls mock_enter first. Tests run between mock_setup and mock_teardown; the latter
- * fails a test that leaves objects behind, or whose switch was never reached.
+ * A mocked function calls mock_enter first. Tests run between mock_setup and mock_teardown; the
+ * latter fails a test that leaves objects behind, or whose switch was never reached.
  */
 #ifndef MULTIFD_UNIT_MOCK_H
 #define MULTIFD_UNIT_MOCK_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mock_verbs - libibverbs and librdmacm as mocks. Objects are real allocations, so that a sanitizer
- * sees what is used after it was destroyed; destroying something that others still use fails the test.
- * A destroy that is told to fail logs its call and gives up the object nevertheless.
+ * sees what is used after it was destroyed; destroying something that others still use fails the
+ * test. A destroy that is told to fail logs its call and gives up the object nevertheless.
  */
 #ifndef MULTIFD_UNIT_MOCK_VERBS_H
 #define MULTIFD_UNIT_MOCK_VERBS_H
@@ -63,6 +63,7 @@ struct mock_verbs {
     struct ibv_wc completions[64]; /* for ibv_poll_cq, in order */
     unsigned completions_num;
     unsigned completions_taken;
+    int solicited_only; /* of the last ibv_req_notify_cq */
     unsigned cq_events; /* for ibv_get_cq_event */
     unsigned cq_events_acked;
 };
@@ -81,7 +82,8 @@ struct ibv_qp *mock_qp(void);
 /* Lets ibv_poll_cq report a completion. */
 void mock_complete(uint64_t wr_id, enum ibv_wc_status status, uint32_t byte_len);
 
-/* ---- librdmacm --------------------------------------------------------------------------------- */
+/* ---- librdmacm ---------------------------------------------------------------------------------
+ */
 
 struct mock_rdmacm {
     int init_attr_mask; /* what rdma_init_qp_attr answers */

@@ -16,9 +16,9 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What an untouched error holds, so that a test can tell that a function wrote nothing. */
-#define ERROR_UNTOUCHED                                                                           \
-    {                                                                                             \
-        .code = (enum multifd_error_code)77, .channel = 77, .message = "untouched"                \
+#define ERROR_UNTOUCHED                                                                            \
+    {                                                                                              \
+        .code = (enum multifd_error_code)77, .channel = 77, .message = "untouched"                 \
     }
 
 static inline void assert_untouched(const struct multifd_error *err)

@@ -10,13 +10,13 @@
 
 #include <errno.h>
 
-#define MADE                                                                                      \
-    "ibv_reg_mr ibv_reg_mr ibv_create_comp_channel ibv_create_cq ibv_create_qp "                  \
+#define MADE                                                                                       \
+    "ibv_reg_mr ibv_reg_mr ibv_create_comp_channel ibv_create_cq ibv_create_qp "                   \
     "rdma_init_qp_attr ibv_modify_qp ibv_post_recv "
 
 /* Everything in an order in which nothing is destroyed while it is used. */
-#define RELEASED                                                                                  \
-    "rdma_disconnect ibv_destroy_qp rdma_destroy_id rdma_destroy_event_channel "                  \
+#define RELEASED                                                                                   \
+    "rdma_disconnect ibv_destroy_qp rdma_destroy_id rdma_destroy_event_channel "                   \
     "ibv_destroy_cq ibv_destroy_comp_channel ibv_dereg_mr ibv_dereg_mr "
 
 static const struct transport_profile profile = {
@@ -76,7 +76,8 @@ static int release(void **state)
     return mock_teardown(state);
 }
 
-/* ---- Making and releasing ---------------------------------------------------------------------- */
+/* ---- Making and releasing ----------------------------------------------------------------------
+ */
 
 static void new_takes_the_identifier_over(void **state)
 {
@@ -226,9 +227,9 @@ static void delete_disconnects_and_releases_in_order(void **state)
 
 static void delete_runs_every_step(void **state)
 {
-    static const char *const releases[] = {
-        "rdma_disconnect",          "ibv_destroy_qp", "rdma_destroy_id", "ibv_destroy_cq",
-        "ibv_destroy_comp_channel", "ibv_dereg_mr"};
+    static const char *const releases[] = {"rdma_disconnect",          "ibv_destroy_qp",
+                                           "rdma_destroy_id",          "ibv_destroy_cq",
+                                           "ibv_destroy_comp_channel", "ibv_dereg_mr"};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(releases); i++) {
@@ -239,7 +240,8 @@ static void delete_runs_every_step(void **state)
     assert_calls(RELEASED);
 }
 
-/* ---- Connecting -------------------------------------------------------------------------------- */
+/* ---- Connecting --------------------------------------------------------------------------------
+ */
 
 static void the_connection_says_who_we_are(void **state)
 {
@@ -298,7 +300,8 @@ static void ready_brings_the_queue_pair_up(void **state)
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_modify_qp(RTR)");
 }
 
-/* ---- Waiting ----------------------------------------------------------------------------------- */
+/* ---- Waiting -----------------------------------------------------------------------------------
+ */
 
 static void a_channel_sleeps_on_completions_and_events(void **state)
 {
@@ -310,11 +313,11 @@ static void a_channel_sleeps_on_completions_and_events(void **state)
     assert_true(fds[0].fd >= 0 && fds[1].fd >= 0 && fds[0].fd != fds[1].fd);
     assert_int_equal(fds[0].events, POLLIN);
     assert_int_equal(fds[1].fd, verbs_cm_fd(verbs_channel_cm(channel)));
-    assert_int_equal(base->ops->arm(base, &err), 0);
+    assert_int_equal(base->ops->arm(base, true, &err), 0);
     assert_calls("ibv_req_notify_cq ");
     assert_untouched(&err);
     mock_fail("ibv_req_notify_cq", EIO);
-    assert_int_equal(base->ops->arm(base, &err), -1);
+    assert_int_equal(base->ops->arm(base, true, &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_req_notify_cq");
 }
 

@@ -79,7 +79,7 @@ static uint64_t send_message(uint32_t length)
     const struct mock_post *post;
 
     assert_non_null(base->ops->send_buffer(base, 0));
-    assert_int_equal(base->ops->send(base, NULL, 0, length, &err), 0);
+    assert_int_equal(base->ops->send(base, NULL, 0, length, false, &err), 0);
     post = &mock_verbs.sends[mock_verbs.sends_num - 1];
     return post->sends[post->num - 1].wr_id;
 }
@@ -117,6 +117,16 @@ static void take_and_release(void)
     assert_true(base->ops->receive(base, &message));
     assert_int_equal(base->ops->release(base, &err), 0);
     assert_untouched(&err);
+}
+
+/* Whether arm asks for every completion, not just for messages that the peer wants to be heard. */
+static bool wakes_for_all(bool completions)
+{
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    assert_int_equal(base->ops->arm(base, completions, &err), 0);
+    assert_untouched(&err);
+    return mock_verbs.solicited_only == 0;
 }
 
 static void messages_arrive(void **state)
@@ -262,6 +272,7 @@ static void credits_that_found_no_room_are_returned_later(void **state)
     }
     before = mock_verbs.sends_num;
     assert_true(before < 2 * VERBS_SENDER_RESERVE);
+    assert_true(wakes_for_all(false)); /* for the room that a completion gives */
     progress();
     assert_int_equal(mock_verbs.sends_num, before);
     mock_complete(mock_verbs.sends[0].sends[0].wr_id, IBV_WC_SUCCESS, 0);
@@ -301,6 +312,32 @@ static void keepalive_when_idle(void **state)
     progress();
     assert_true(base->ops->drained(base));
     assert_untouched(&err);
+}
+
+static void an_idle_channel_wakes_for_messages(void **state)
+{
+    (void)state;
+    assert_false(wakes_for_all(false));
+    assert_true(wakes_for_all(true));
+}
+
+static void a_channel_without_room_wakes_for_completions(void **state)
+{
+    uint64_t sends[WINDOW];
+
+    (void)state;
+    for (unsigned i = 0; i < WINDOW; i++) {
+        sends[i] = send_message(100);
+    }
+    assert_null(base->ops->send_buffer(base, 0));
+    assert_true(wakes_for_all(false));
+    for (unsigned i = 0; i < WINDOW; i++) {
+        mock_complete(sends[i], IBV_WC_SUCCESS, 0);
+    }
+    progress();
+    assert_null(
+        base->ops->send_buffer(base, 0)); /* now only for want of credits: those are heard */
+    assert_false(wakes_for_all(false));
 }
 
 static void polling_fails(void **state)
@@ -425,6 +462,8 @@ int main(void)
         with_channel(credits_that_found_no_room_are_returned_later),
         with_channel(returning_credits_fails),
         with_channel(keepalive_when_idle),
+        with_channel(an_idle_channel_wakes_for_messages),
+        with_channel(a_channel_without_room_wakes_for_completions),
         with_channel(polling_fails),
         with_channel(a_failed_completion_names_its_cause),
         with_channel(each_kind_of_work_is_named),

@@ -105,8 +105,7 @@ static void a_request_moves_to_events_of_its_own(void **state)
 
 static void a_request_over_ipv6_is_named(void **state)
 {
-    struct rdma_cm_id *id =
-        request_from(AF_INET6, "2001:db8:1111:2222:3333:4444:5555:6666", 65535);
+    struct rdma_cm_id *id = request_from(AF_INET6, "2001:db8:1111:2222:3333:4444:5555:6666", 65535);
     struct multifd_error err;
 
     (void)state;
@@ -122,22 +121,19 @@ static void a_request_is_destroyed_on_every_error(void **state)
 
     (void)state;
     mock_fail("rdma_create_event_channel", EMFILE);
-    assert_int_equal(
-        verbs_cm_init_request(&cm, request_from(AF_INET, "192.0.2.9", 1), &err), -1);
+    assert_int_equal(verbs_cm_init_request(&cm, request_from(AF_INET, "192.0.2.9", 1), &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "Too many open files");
     assert_int_equal(mock_live(), 0);
     mock_succeed("rdma_create_event_channel");
 
     mock_log_clear();
     mock_fail("rdma_migrate_id", EINVAL);
-    assert_int_equal(
-        verbs_cm_init_request(&cm, request_from(AF_INET, "192.0.2.9", 1), &err), -1);
+    assert_int_equal(verbs_cm_init_request(&cm, request_from(AF_INET, "192.0.2.9", 1), &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "rdma_migrate_id: Invalid argument");
     assert_calls("rdma_create_event_channel rdma_migrate_id " RELEASED);
 
     mock_fail("rdma_destroy_id", EBUSY);
-    assert_int_equal(
-        verbs_cm_init_request(&cm, request_from(AF_INET, "192.0.2.9", 1), &err), -1);
+    assert_int_equal(verbs_cm_init_request(&cm, request_from(AF_INET, "192.0.2.9", 1), &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "rdma_migrate_id: Invalid argument");
     assert_int_equal(mock_live(), 0);
 }

@@ -133,11 +133,14 @@ static void arm(void **state)
     struct multifd_error err = ERROR_UNTOUCHED;
 
     (void)state;
-    assert_int_equal(verbs_completion_arm(&completion, &err), 0);
+    assert_int_equal(verbs_completion_arm(&completion, false, &err), 0);
     assert_calls("ibv_req_notify_cq ");
+    assert_int_equal(mock_verbs.solicited_only, 0);
+    assert_int_equal(verbs_completion_arm(&completion, true, &err), 0);
+    assert_int_equal(mock_verbs.solicited_only, 1);
     assert_untouched(&err);
     mock_fail("ibv_req_notify_cq", ENOMEM);
-    assert_int_equal(verbs_completion_arm(&completion, &err), -1);
+    assert_int_equal(verbs_completion_arm(&completion, false, &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_req_notify_cq: Cannot allocate memory");
 }
 

@@ -21,7 +21,8 @@ static struct verbs_endpoint endpoint;
 static struct transport_endpoint *base = &endpoint.base;
 static int wake_fd;
 
-/* ---- Fakes of what connecting is made of ------------------------------------------------------- */
+/* ---- Fakes of what connecting is made of -------------------------------------------------------
+ */
 
 struct verbs_channel {
     struct transport_channel base;
@@ -88,9 +89,8 @@ void verbs_channel_conn_param(const struct verbs_channel *channel,
 {
     (void)channel;
     memcpy(data, own->bytes, own->length);
-    *param = (struct rdma_conn_param){.private_data = data,
-                                      .private_data_len = (uint8_t)own->length,
-                                      .qp_num = 0x99};
+    *param = (struct rdma_conn_param){
+        .private_data = data, .private_data_len = (uint8_t)own->length, .qp_num = 0x99};
 }
 
 int verbs_channel_ready(struct verbs_channel *channel, struct multifd_error *err)
@@ -112,7 +112,8 @@ struct transport_channel *verbs_channel_base(struct verbs_channel *channel)
     return &channel->base;
 }
 
-/* ---- Connecting -------------------------------------------------------------------------------- */
+/* ---- Connecting --------------------------------------------------------------------------------
+ */
 
 static int make(void **state)
 {
@@ -344,7 +345,8 @@ static void a_refusal_comes_with_its_greeting(void **state)
     assert_int_equal(mock_calls("channel_meet"), 0);
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------- */
+/* ---- Requests ----------------------------------------------------------------------------------
+ */
 
 /* A peer at 192.0.2.9:700 wants a connection. */
 static void request_event(void)
@@ -495,8 +497,7 @@ static void each_step_of_accepting_can_fail(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(accept_steps); i++) {
         mock_fail(accept_steps[i], ENETDOWN);
-        assert_not_accepted(i == 4 ? MULTIFD_ERROR_CONNECT : MULTIFD_ERROR_LIMIT,
-                            accept_steps[i]);
+        assert_not_accepted(i == 4 ? MULTIFD_ERROR_CONNECT : MULTIFD_ERROR_LIMIT, accept_steps[i]);
         assert_int_equal(mock_calls("rdma_accept"), i == 4);
         mock_succeed(accept_steps[i]);
     }
@@ -508,8 +509,7 @@ static void each_step_of_accepting_can_fail_and_then_destroy(void **state)
     mock_fail("rdma_destroy_id", EBUSY);
     for (size_t i = 0; i < COUNT_OF(accept_steps); i++) {
         mock_fail(accept_steps[i], ENETDOWN);
-        assert_not_accepted(i == 4 ? MULTIFD_ERROR_CONNECT : MULTIFD_ERROR_LIMIT,
-                            accept_steps[i]);
+        assert_not_accepted(i == 4 ? MULTIFD_ERROR_CONNECT : MULTIFD_ERROR_LIMIT, accept_steps[i]);
         assert_int_equal(mock_calls("rdma_destroy_event_channel"), 1);
         mock_succeed(accept_steps[i]);
     }

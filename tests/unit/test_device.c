@@ -29,8 +29,8 @@ unsigned __wrap_if_nametoindex(const char *name)
 
 static void set_gid(int device, int port, int index, const char *text)
 {
-    assert_int_equal(
-        inet_pton(AF_INET6, text, &mock_verbs.devices[device].gids[port - 1][index]), 1);
+    assert_int_equal(inet_pton(AF_INET6, text, &mock_verbs.devices[device].gids[port - 1][index]),
+                     1);
 }
 
 static struct multifd_device *list(size_t *count)

@@ -97,7 +97,8 @@ static void reg_mr_fails_and_then_dealloc_pd(void **state)
     (void)state;
     mock_fail("ibv_reg_mr", EPERM);
     mock_fail("ibv_dealloc_pd", EBUSY);
-    assert_not_made(MULTIFD_ERROR_DEVICE, "ibv_reg_mr(keepalive, 8 bytes): Operation not permitted");
+    assert_not_made(MULTIFD_ERROR_DEVICE,
+                    "ibv_reg_mr(keepalive, 8 bytes): Operation not permitted");
     assert_calls(MADE "ibv_dealloc_pd ");
 }
 

@@ -12,7 +12,8 @@ static struct transport_endpoint *base;
 static struct ibv_context other_device;
 static uint64_t checked_bytes;
 
-/* ---- What an endpoint calls -------------------------------------------------------------------- */
+/* ---- What an endpoint calls --------------------------------------------------------------------
+ */
 
 int verbs_bind_address(const struct verbs_endpoint *of, struct verbs_cm *cm,
                        struct multifd_error *err)
@@ -30,8 +31,7 @@ int verbs_memlock_check(uint64_t bytes, struct multifd_error *err)
 }
 
 int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
-                          bool writable, struct transport_memory *memory,
-                          struct multifd_error *err)
+                          bool writable, struct transport_memory *memory, struct multifd_error *err)
 {
     (void)err;
     assert_ptr_equal(domain, endpoint->domain);
@@ -104,7 +104,8 @@ void verbs_reject(struct transport_endpoint *of, struct transport_request *reque
     (void)answer;
 }
 
-/* ---- Tests ------------------------------------------------------------------------------------- */
+/* ---- Tests -------------------------------------------------------------------------------------
+ */
 
 static const struct transport_settings defaults = {.timeout_ms = 10000, .gid_index = -1};
 

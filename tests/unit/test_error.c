@@ -26,7 +26,7 @@ static void a_number_that_is_no_code_is_unknown(void **state)
     (void)state;
     assert_string_equal(multifd_error_name((enum multifd_error_code)(MULTIFD_ERROR_SYSTEM + 1)),
                         "unknown");
-    assert_string_equal(multifd_error_name((enum multifd_error_code)-1), "unknown");
+    assert_string_equal(multifd_error_name((enum multifd_error_code) - 1), "unknown");
 }
 
 static void set_fills_everything(void **state)

@@ -48,16 +48,21 @@ static int release(void **state)
 }
 
 /* Sends a message with so many writes; returns the post. */
-static const struct mock_post *send_message(uint32_t writes_num, uint32_t length)
+static const struct mock_post *send_with(uint32_t writes_num, uint32_t length, bool more)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
     uint8_t *buffer = verbs_sender_buffer(sender, writes_num);
 
     assert_non_null(buffer);
     memset(buffer, 0x42, length);
-    assert_int_equal(verbs_sender_send(sender, writes, writes_num, length, &err), 0);
+    assert_int_equal(verbs_sender_send(sender, writes, writes_num, length, more, &err), 0);
     assert_untouched(&err);
     return &mock_verbs.sends[mock_verbs.sends_num - 1];
+}
+
+static const struct mock_post *send_message(uint32_t writes_num, uint32_t length)
+{
+    return send_with(writes_num, length, false);
 }
 
 /* The oldest message of those sent completes. */
@@ -144,7 +149,7 @@ static void writes_and_message_are_one_post(void **state)
     }
     assert_int_equal(post->sends[3].opcode, IBV_WR_SEND);
     assert_int_equal(work_request_kind(post->sends[3].wr_id), WORK_SEND);
-    assert_int_equal(post->sends[3].send_flags, IBV_SEND_SIGNALED);
+    assert_int_equal(post->sends[3].send_flags, IBV_SEND_SIGNALED | IBV_SEND_SOLICITED);
     assert_int_equal(post->sges[3].length, 100);
     assert_int_equal(post->sges[3].lkey, mr->lkey);
     assert_int_equal(*(uint8_t *)post->sges[3].addr, 0x42);
@@ -162,9 +167,9 @@ static void a_chain_may_be_shorter_or_longer_than_the_one_before(void **state)
 static void short_messages_go_inline(void **state)
 {
     (void)state;
-    assert_int_equal(send_message(0, INLINE)->sends[0].send_flags, IBV_SEND_SIGNALED | IBV_SEND_INLINE);
-    assert_int_equal(send_message(0, INLINE + 1)->sends[0].send_flags, IBV_SEND_SIGNALED);
-    assert_int_equal(send_message(0, 9)->sends[0].send_flags, IBV_SEND_SIGNALED | IBV_SEND_INLINE);
+    assert_true((send_message(0, INLINE)->sends[0].send_flags & IBV_SEND_INLINE) != 0);
+    assert_true((send_message(0, INLINE + 1)->sends[0].send_flags & IBV_SEND_INLINE) == 0);
+    assert_true((send_message(0, 9)->sends[0].send_flags & IBV_SEND_INLINE) != 0);
 }
 
 static void the_buffer_stays_until_it_is_sent(void **state)
@@ -292,7 +297,8 @@ static void credits_are_returned_in_a_message(void **state)
     assert_int_equal(post->num, 1);
     assert_int_equal(post->sends[0].opcode, IBV_WR_SEND);
     assert_int_equal(work_request_kind(post->sends[0].wr_id), WORK_CREDIT);
-    assert_int_equal(post->sends[0].send_flags, IBV_SEND_SIGNALED | IBV_SEND_INLINE);
+    assert_int_equal(post->sends[0].send_flags,
+                     IBV_SEND_SIGNALED | IBV_SEND_SOLICITED | IBV_SEND_INLINE);
     assert_int_equal(post->sges[0].length, VERBS_CREDIT_BYTES);
     assert_int_equal(post->sges[0].lkey, mr->lkey);
     assert_memory_equal((void *)post->sges[0].addr, expected, 8);
@@ -307,7 +313,8 @@ static void without_inline_data_credits_are_read_by_the_device(void **state)
     (void)state;
     verbs_sender_start(sender, mock_qp(), 0);
     assert_int_equal(verbs_sender_return_credits(sender, 1, &err), 1);
-    assert_int_equal(mock_verbs.sends[0].sends[0].send_flags, IBV_SEND_SIGNALED);
+    assert_int_equal(mock_verbs.sends[0].sends[0].send_flags,
+                     IBV_SEND_SIGNALED | IBV_SEND_SOLICITED);
 }
 
 static void credits_in_flight_stay_within_the_reserve(void **state)
@@ -331,6 +338,61 @@ static void credits_in_flight_stay_within_the_reserve(void **state)
     assert_int_equal(verbs_sender_return_credits(sender, 9, &err), 0);
     assert_untouched(&err);
     assert_non_null(verbs_sender_buffer(sender, 4)); /* messages have entries of their own */
+}
+
+static bool solicited(const struct mock_post *post)
+{
+    return (post->sends[post->num - 1].send_flags & IBV_SEND_SOLICITED) != 0;
+}
+
+/* The peer gives credits back for every half of its window, so it must have been woken by then. */
+static void a_peer_is_woken_when_nothing_follows_or_half_a_window_is_used(void **state)
+{
+    struct multifd_error err;
+
+    (void)state;
+    for (uint32_t i = 1; i <= 4 * WINDOW; i++) {
+        const struct mock_post *post = send_with(2, 100, true);
+
+        assert_int_equal(solicited(post), i % (WINDOW / 2) == 0);
+        complete(post);
+        assert_int_equal(take_credits(i, &err), 0);
+        post = send_with(0, 100, false);
+        assert_true(solicited(post));
+        complete(post);
+        assert_int_equal(take_credits(++i, &err), 0);
+    }
+}
+
+static void a_window_of_one_wakes_the_peer_each_time(void **state)
+{
+    const struct verbs_sender_peer narrow = {.receive_slots = 1};
+
+    (void)state;
+    verbs_sender_connected(sender, &narrow);
+    assert_true(solicited(send_with(0, 100, true)));
+}
+
+static void what_a_completion_gives_back_is_told_from_credits(void **state)
+{
+    (void)state;
+    assert_non_null(verbs_sender_buffer(sender, 4));
+    assert_false(verbs_sender_needs_completion(sender));
+    assert_null(verbs_sender_buffer(sender, DEPTH)); /* entries */
+    assert_true(verbs_sender_needs_completion(sender));
+    assert_non_null(verbs_sender_buffer(sender, 4));
+    assert_false(verbs_sender_needs_completion(sender));
+    for (unsigned i = 0; i < SLOTS; i++) {
+        send_message(0, 100);
+    }
+    assert_null(verbs_sender_buffer(sender, 0)); /* slots */
+    assert_true(verbs_sender_needs_completion(sender));
+    for (unsigned i = 0; i < SLOTS; i++) {
+        complete(&mock_verbs.sends[i]);
+    }
+    pass(WINDOW - SLOTS);
+    assert_null(verbs_sender_buffer(sender, 0)); /* credits */
+    assert_false(verbs_sender_needs_completion(sender));
 }
 
 static void drained_when_all_has_completed(void **state)
@@ -392,8 +454,9 @@ static void each_post_can_fail_and_changes_nothing(void **state)
 
     (void)state;
     mock_fail("ibv_post_send", ENOMEM);
-    assert_int_equal(verbs_sender_send(sender, writes, 4, 100, &err), -1);
-    assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_post_send(4 RDMA WRITEs and a SEND of 100 bytes)");
+    assert_int_equal(verbs_sender_send(sender, writes, 4, 100, false, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_DEVICE,
+                 "ibv_post_send(4 RDMA WRITEs and a SEND of 100 bytes)");
     assert_int_equal(verbs_sender_return_credits(sender, 1, &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_post_send(credits): Cannot allocate memory");
     assert_int_equal(verbs_sender_keepalive(sender, &err), -1);
@@ -424,6 +487,9 @@ int main(void)
         with_sender(credits_are_returned_in_a_message),
         with_sender(without_inline_data_credits_are_read_by_the_device),
         with_sender(credits_in_flight_stay_within_the_reserve),
+        with_sender(a_peer_is_woken_when_nothing_follows_or_half_a_window_is_used),
+        with_sender(a_window_of_one_wakes_the_peer_each_time),
+        with_sender(what_a_completion_gives_back_is_told_from_credits),
         with_sender(drained_when_all_has_completed),
         with_sender(keepalive_writes_nothing_and_wants_an_answer),
         with_sender(keepalive_is_not_needed_while_something_is_under_way),

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -50,21 +51,31 @@ def installed_version(package):
 
 
 def run_as_root(command):
+    """Returns whether it succeeded; its output is shown only when it did not."""
     if os.geteuid() != 0:
         if not shutil.which('sudo'):
             raise LabError(f'not root and no sudo here; as root, run: {" ".join(command)}')
         command = ['sudo', *command]
     environment = dict(os.environ, DEBIAN_FRONTEND='noninteractive')
-    return subprocess.run(command, env=environment, stdout=2, check=False).returncode
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors='replace', check=False)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+    return done.returncode == 0
 
 
 def apt_update():
-    if run_as_root(['apt-get', 'update', '-q']):
+    if not run_as_root(['apt-get', 'update', '-q']):
         raise LabError('apt-get update failed')
 
 
-def install(packages):
-    missing = [package for package in packages if not installed_version(package)]
+def packages(engine):
+    """What it takes to build and to run the engine."""
+    return PACKAGES[engine] + BUILD_PACKAGES[engine]
+
+
+def install(wanted):
+    missing = [package for package in wanted if not installed_version(package)]
     if not missing:
         return
     if not shutil.which('apt-get'):
@@ -73,9 +84,9 @@ def install(packages):
     command = ['apt-get', 'install', '-y', '-q', '--no-install-recommends', *missing]
     if not glob.glob(f'{APT_LISTS}/*_Packages*'):
         apt_update()
-    if run_as_root(command):
+    if not run_as_root(command):
         apt_update()   # the lists may be older than what the mirror still has
-        if run_as_root(command):
+        if not run_as_root(command):
             raise LabError(f'apt-get cannot install {" ".join(missing)}')
 
 
@@ -132,7 +143,7 @@ def version_changed(engine):
 
 
 def build(engine, janitor):
-    install(PACKAGES[engine] + BUILD_PACKAGES[engine])
+    install(packages(engine))
     if not kernel_version(engine):
         apt_update()
     version = kernel_version(engine)

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Input: one byte that chooses the page size, then messages as u16 length and bytes, taken in by a
+ * channel of a destination that has two RAM blocks. The method's hook must see nothing but distinct
+ * whole pages of one block; it writes to them, so that a sanitizer sees a page outside. A packet
+ * that is refused ends the channel and is not counted.
+ */
+#include "fuzz.h"
+
+/* The step of a channel's thread, without the thread. */
+#include "core/destination_channel.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include "compress/nocomp.h"
+#include "core/base/bytes.h"
+
+#define LARGE_BYTES  65536u
+#define SMALL_BYTES  12288u
+#define MESSAGE_HEAD 2u
+
+/* A transport channel whose messages are the input. */
+struct fake {
+    struct transport_channel base;
+    const uint8_t *at;
+    size_t left;
+    uint8_t *message; /* a copy of exactly its length, until it is released */
+};
+
+static bool fake_receive(struct transport_channel *base, struct transport_message *message)
+{
+    struct fake *fake = (struct fake *)base;
+    size_t length;
+
+    FUZZ_CHECK(fake->message == NULL);
+    if (fake->left < MESSAGE_HEAD) {
+        return false;
+    }
+    length = get_be16(fake->at);
+    fake->at += MESSAGE_HEAD;
+    fake->left -= MESSAGE_HEAD;
+    length = length > fake->left ? fake->left : length;
+    fake->message = malloc(length == 0 ? 1 : length);
+    FUZZ_CHECK(fake->message != NULL);
+    memcpy(fake->message, fake->at, length);
+    fake->at += length;
+    fake->left -= length;
+    *message = (struct transport_message){fake->message, (uint32_t)length};
+    return true;
+}
+
+static int fake_release(struct transport_channel *base, struct multifd_error *err)
+{
+    struct fake *fake = (struct fake *)base;
+
+    (void)err;
+    free(fake->message);
+    fake->message = NULL;
+    return 0;
+}
+
+static const struct transport_channel_ops fake_ops = {
+    .receive = fake_receive,
+    .release = fake_release,
+};
+
+/* Takes a payload as nocomp does, after a look at each page. */
+static int checking_recv(struct multifd_recv_params *p, struct multifd_error *err)
+{
+    FUZZ_CHECK(p->normal_num >= 1 && p->normal_num <= p->page_count);
+    FUZZ_CHECK((p->flags & ~MULTIFD_FLAG_COMPRESSION_MASK) == 0);
+    for (uint32_t i = 0; i < p->normal_num; i++) {
+        FUZZ_CHECK(p->normal[i] % p->page_size == 0);
+        p->host[p->normal[i]] = 1;
+        p->host[p->normal[i] + p->page_size - 1] = 1;
+        for (uint32_t j = 0; j < i; j++) {
+            FUZZ_CHECK(p->normal[i] != p->normal[j]);
+        }
+    }
+    return multifd_nocomp_ops.recv(p, err);
+}
+
+static const struct multifd_methods checking_ops = {.recv = checking_recv};
+
+static void add_block(struct ram_table *table, const char *name, uint64_t length)
+{
+    struct multifd_error err;
+    void *host = malloc(length);
+
+    FUZZ_CHECK(host != NULL);
+    FUZZ_CHECK(ram_table_add(table, name, host, length, 1024, &err) != NULL);
+}
+
+static void free_blocks(struct ram_table *table)
+{
+    for (uint32_t i = 0; i < table->num; i++) {
+        free(table->blocks[i]->host);
+    }
+    ram_table_clear(table);
+}
+
+/* Lets a channel take in all messages, with a release at each SYNC. */
+static void take_all(struct destination_channel *channel, struct fake *fake)
+{
+    struct multifd_channel_statistics before;
+    struct multifd_channel_statistics after;
+    struct multifd_error err;
+    bool busy = true;
+
+    while (busy) {
+        uint64_t next_num = channel->next_num;
+
+        channel_counters_read(&channel->counters, &before);
+        fuzz_error_poison(&err);
+        if (step(channel, &busy, &err) != 0) {
+            fuzz_check_refusal(&err);
+            break;
+        }
+        channel_counters_read(&channel->counters, &after);
+        FUZZ_CHECK(busy == (channel->next_num > next_num));
+        FUZZ_CHECK(busy == (after.packets > before.packets));
+        destination_channel_release(channel, destination_channel_synced(channel));
+    }
+    (void)fake_release(&fake->base, &err);
+    FUZZ_CHECK(channel->next_num >= channel->counters.packets);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct session session;
+    struct destination_channel_config config = {.session = &session, .method = &checking_ops};
+    struct destination_channel channel = {.config = &config};
+    struct fake fake = {.base = {&fake_ops}};
+    struct multifd_error err;
+
+    if (size == 0) {
+        return 0;
+    }
+    config.page_size = 1024u << (data[0] % 3);
+    config.page_count = packet_page_count(config.page_size);
+    fake.at = data + 1;
+    fake.left = size - 1;
+    add_block(&session.blocks, "pc.ram", LARGE_BYTES);
+    add_block(&session.blocks, "vga", SMALL_BYTES);
+    channel.channel = &fake.base;
+    channel.params.page_size = config.page_size;
+    channel.params.page_count = config.page_count;
+    channel.offsets = calloc(config.page_count, sizeof(*channel.offsets));
+    channel.seen = offset_set_new(config.page_count, &err);
+    FUZZ_CHECK(channel.offsets != NULL && channel.seen != NULL);
+    take_all(&channel, &fake);
+    offset_set_delete(&channel.seen);
+    free(channel.offsets);
+    free_blocks(&session.blocks);
+    return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Input: one byte that chooses the page size, then a packet. The wire form of a header is unique,
+ * so what is accepted must be encoded to the same bytes again.
+ */
+#include "fuzz.h"
+
+#include "core/packet.h"
+
+static void check_refused(const struct multifd_packet *packet, const uint64_t *offsets,
+                          uint32_t page_count, const struct multifd_error *err)
+{
+    struct multifd_packet untouched;
+
+    memset(&untouched, 0x5a, sizeof(untouched));
+    FUZZ_CHECK(memcmp(packet, &untouched, sizeof(untouched)) == 0);
+    for (uint32_t i = 0; i < page_count; i++) {
+        FUZZ_CHECK(offsets[i] == UINT64_C(0x5a5a5a5a5a5a5a5a));
+    }
+    fuzz_check_refusal(err);
+    FUZZ_CHECK(err->code == MULTIFD_ERROR_PROTOCOL || err->code == MULTIFD_ERROR_VERSION);
+}
+
+static void check_accepted(const struct multifd_packet *packet, const uint64_t *offsets,
+                           uint32_t page_count, const uint8_t *bytes, size_t length)
+{
+    uint32_t pages = packet->normal_pages + packet->zero_pages;
+    uint8_t *again = malloc(length);
+
+    FUZZ_CHECK(packet->normal_pages <= page_count && packet->zero_pages <= page_count);
+    FUZZ_CHECK(pages <= packet->pages_alloc && packet->pages_alloc <= page_count);
+    FUZZ_CHECK((packet->flags & ~PACKET_FLAGS_KNOWN) == 0);
+    FUZZ_CHECK(memchr(packet->ramblock, '\0', sizeof(packet->ramblock)) != NULL);
+    FUZZ_CHECK(length == packet_bytes(pages));
+    FUZZ_CHECK(again != NULL);
+    FUZZ_CHECK(packet_encode(packet, offsets, offsets + packet->normal_pages, again) == length);
+    FUZZ_CHECK(memcmp(again, bytes, length) == 0);
+    free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct multifd_packet packet;
+    struct multifd_error err;
+    uint32_t page_count;
+    uint64_t *offsets;
+
+    if (size == 0) {
+        return 0;
+    }
+    page_count = packet_page_count(1024u << (data[0] % 21));
+    FUZZ_CHECK(page_count >= 1 && page_count <= 512);
+    offsets = malloc(page_count * sizeof(*offsets));
+    FUZZ_CHECK(offsets != NULL);
+    memset(offsets, 0x5a, page_count * sizeof(*offsets));
+    memset(&packet, 0x5a, sizeof(packet));
+    fuzz_error_poison(&err);
+    if (packet_decode(data + 1, size - 1, page_count, &packet, offsets, &err) == 0) {
+        check_accepted(&packet, offsets, page_count, data + 1, size - 1);
+    } else {
+        check_refused(&packet, offsets, page_count, &err);
+    }
+    free(offsets);
+    return 0;
+}
