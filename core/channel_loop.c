@@ -43,48 +43,67 @@ static int work(const struct channel_loop *loop, struct multifd_error *err)
     return 0;
 }
 
-/* Sleeps until the device or another thread wakes this one, or a keepalive is due. */
-static int sleep_once(const struct channel_loop *loop, struct multifd_error *err)
+/* A channel that has slept for long is dead or has nothing to do: only a sign of life tells. */
+static int keep_alive(const struct channel_loop *loop, uint32_t *slept_ms,
+                      struct multifd_error *err)
+{
+    *slept_ms += TRANSPORT_SLEEP_MS_MAX;
+    if (*slept_ms < loop->session->options.transport.timeout_ms / KEEPALIVES_PER_TIMEOUT) {
+        return 0;
+    }
+    *slept_ms = 0;
+    return loop->channel->ops->keepalive(loop->channel, err);
+}
+
+/* Sleeps until the device or another thread wakes this one. *slept_ms: without being woken. */
+static int sleep_once(const struct channel_loop *loop, uint32_t *slept_ms,
+                      struct multifd_error *err)
 {
     struct transport_channel *channel = loop->channel;
-    int keepalive_ms = (int)(loop->session->options.transport.timeout_ms / KEEPALIVES_PER_TIMEOUT);
     struct pollfd fds[TRANSPORT_POLLFDS + 1];
     uint32_t num = channel->ops->pollfds(channel, fds);
     int woken;
 
     fds[num] = (struct pollfd){.fd = loop->waker->fd, .events = POLLIN};
-    woken = poll(fds, num + 1, keepalive_ms);
+    woken = poll(fds, num + 1, TRANSPORT_SLEEP_MS_MAX);
     if (woken < 0) {
         waker_disarm(loop->waker, false);
         return 0;
     }
     waker_disarm(loop->waker, fds[num].revents != 0);
     if (woken == 0) {
-        return channel->ops->keepalive(channel, err);
+        return keep_alive(loop, slept_ms, err);
     }
+    *slept_ms = 0;
     return channel->ops->wake(channel, fds, err);
+}
+
+/* Asks to be woken, then looks once more: what came before the asking shows only there. */
+static int arm_and_look(const struct channel_loop *loop, bool *busy, struct multifd_error *err)
+{
+    struct transport_channel *channel = loop->channel;
+
+    waker_arm(loop->waker);
+    if (channel->ops->arm(channel, loop->wants_completions(loop->owner), err) != 0) {
+        return -1;
+    }
+    return step(loop, busy, err);
 }
 
 int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err)
 {
-    bool busy;
+    uint32_t slept_ms = 0;
+    bool busy = true;
 
     while (!ended(loop)) {
-        if (work(loop, err) != 0) {
-            return -1;
-        }
-        /* Ask to be woken, then look once more: what came before the asking shows only there. */
-        waker_arm(loop->waker);
-        if (loop->channel->ops->arm(loop->channel, loop->wants_completions(loop->owner), err) !=
-                0 ||
-            step(loop, &busy, err) != 0) {
+        if (work(loop, err) != 0 || arm_and_look(loop, &busy, err) != 0) {
             return -1;
         }
         if (busy || ended(loop)) {
             waker_disarm(loop->waker, false);
             continue;
         }
-        if (sleep_once(loop, err) != 0) {
+        if (sleep_once(loop, &slept_ms, err) != 0) {
             return -1;
         }
     }

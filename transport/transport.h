@@ -27,6 +27,12 @@
 /* Most file descriptors that one channel waits on. */
 #define TRANSPORT_POLLFDS 2u
 
+/*
+ * No sleep on a channel is longer than this: devices have been seen to lose an event (rxe of Linux 6.1
+ * under load), and then nothing but looking again finds the completion.
+ */
+#define TRANSPORT_SLEEP_MS_MAX 200
+
 struct transport_greeting {
     uint8_t bytes[TRANSPORT_GREETING_MAX];
     size_t length;
@@ -149,7 +155,10 @@ struct transport_endpoint_ops {
     /* Destination: binds the endpoint's address and listens. */
     int (*listen)(struct transport_endpoint *endpoint, uint32_t backlog, struct multifd_error *err);
 
-    /* The port listened on; 0 before listen. */
+    /* Stops listening; what has been accepted stays. */
+    void (*stop_listening)(struct transport_endpoint *endpoint);
+
+    /* The port listened on, also after stop_listening; 0 before listen. */
     uint16_t (*port)(const struct transport_endpoint *endpoint);
 
     /*

@@ -31,7 +31,7 @@ static struct {
 } endpoint = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct session session;
-static uint8_t host[1]; /* never touched: only addresses count */
+static uint8_t host[67 * MIB]; /* never touched: only addresses count */
 static unsigned logged;
 
 static void limits(const struct transport_endpoint *base, struct transport_limits *out)

@@ -37,6 +37,7 @@ static int endpoint_listen(struct transport_endpoint *base, uint32_t backlog,
         error_set_errno(err, MULTIFD_ERROR_ADDRESS, errno, "cannot listen on %s", endpoint->name);
         goto fini_listener;
     }
+    endpoint->port = ntohs(rdma_get_src_port(endpoint->listener.id));
     return 0;
 
 fini_listener:
@@ -44,11 +45,14 @@ fini_listener:
     return -1;
 }
 
+static void endpoint_stop_listening(struct transport_endpoint *base)
+{
+    verbs_cm_fini(&of(base)->listener);
+}
+
 static uint16_t endpoint_port(const struct transport_endpoint *base)
 {
-    const struct verbs_endpoint *endpoint = of_const(base);
-
-    return endpoint->listener.id == NULL ? 0 : ntohs(rdma_get_src_port(endpoint->listener.id));
+    return of_const(base)->port;
 }
 
 static void endpoint_limits(const struct transport_endpoint *base, struct transport_limits *limits)
@@ -82,6 +86,7 @@ static void endpoint_free(struct transport_endpoint *base)
 
 static const struct transport_endpoint_ops endpoint_ops = {
     .listen = endpoint_listen,
+    .stop_listening = endpoint_stop_listening,
     .port = endpoint_port,
     .wait_request = verbs_wait_request,
     .request_greeting = verbs_request_greeting,

@@ -14,7 +14,8 @@ struct verbs_endpoint {
     struct transport_address address;
     struct transport_settings settings;
     char name[80];               /* HOST:PORT for errors */
-    struct verbs_cm listener;    /* destination */
+    struct verbs_cm listener;    /* destination, while it listens */
+    uint16_t port;               /* destination: listened on */
     struct verbs_domain *domain; /* made with the first channel, constant from then on */
 };
 
