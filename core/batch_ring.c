@@ -70,8 +70,8 @@ bool batch_ring_publish(struct batch_ring *ring)
 
     atomic_store(&ring->published, published + 1);
     /*
-     * If the consumer has not given back the batch before, it will look for the next one after it has,
-     * and that look comes after the store above.
+     * If the consumer has not given back the batch before, it will look for the next one after it
+     * has, and that look comes after the store above.
      */
     return atomic_load(&ring->consumed) == published;
 }

@@ -33,8 +33,8 @@ void batch_ring_delete(struct batch_ring **ring);
 struct page_batch *batch_ring_reserve(struct batch_ring *ring);
 
 /*
- * Producer: hands the reserved batch over. True when the consumer may be asleep for want of a batch; a
- * consumer that still has one comes back for this one without being woken.
+ * Producer: hands the reserved batch over. True when the consumer may be asleep for want of a
+ * batch; a consumer that still has one comes back for this one without being woken.
  */
 bool batch_ring_publish(struct batch_ring *ring);
 
@@ -45,8 +45,8 @@ struct page_batch *batch_ring_peek(struct batch_ring *ring);
 bool batch_ring_has_next(struct batch_ring *ring);
 
 /*
- * Consumer: gives that batch back. True when it is time to wake a producer that waits for room: not for
- * each batch, but when half of them are free.
+ * Consumer: gives that batch back. True when it is time to wake a producer that waits for room: not
+ * for each batch, but when half of them are free.
  */
 bool batch_ring_consume(struct batch_ring *ring);
 

@@ -28,8 +28,8 @@
 #define TRANSPORT_POLLFDS 2u
 
 /*
- * No sleep on a channel is longer than this: devices have been seen to lose an event (rxe of Linux 6.1
- * under load), and then nothing but looking again finds the completion.
+ * No sleep on a channel is longer than this: devices have been seen to lose an event (rxe of
+ * Linux 6.1 under load), and then nothing but looking again finds the completion.
  */
 #define TRANSPORT_SLEEP_MS_MAX 200
 
@@ -131,8 +131,8 @@ struct transport_channel_ops {
 
     /*
      * Asks to be woken when a message arrives or one can be sent again, and, if `completions`, when
-     * something sent has reached the peer. Call progress once more before sleeping: what came before
-     * shows there.
+     * something sent has reached the peer. Call progress once more before sleeping: what came
+     * before shows there.
      */
     int (*arm)(struct transport_channel *channel, bool completions, struct multifd_error *err);
 

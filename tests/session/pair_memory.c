@@ -14,7 +14,8 @@ static uint64_t round_up(uint64_t length)
     return (length + GUARD - 1) / GUARD * GUARD;
 }
 
-/* The memory's end lies at the upper guard when its length is a multiple of the host's page size. */
+/* The memory's end lies at the upper guard when its length is a multiple of the host's page size.
+ */
 static uint8_t *make(uint64_t length)
 {
     uint8_t *all = mmap(NULL, round_up(length) + 2 * (size_t)GUARD, PROT_NONE,

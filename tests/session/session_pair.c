@@ -126,7 +126,8 @@ static void *give_block(void *opaque, const char *name, uint64_t length, struct 
     return NULL;
 }
 
-static int add_destination_blocks(struct session_pair *pair, struct multifd_destination *destination,
+static int add_destination_blocks(struct session_pair *pair,
+                                  struct multifd_destination *destination,
                                   struct multifd_error *err)
 {
     if (pair->plan.ask_for_blocks) {
@@ -333,8 +334,8 @@ static void run_source(struct session_pair *pair)
 }
 
 /*
- * Waits for the destination's thread. The source is gone: a destination without any queue pair does not
- * know of a session and waits for one without limit, so it is told to stop.
+ * Waits for the destination's thread. The source is gone: a destination without any queue pair does
+ * not know of a session and waits for one without limit, so it is told to stop.
  */
 void pair_join_destination(struct session_pair *pair)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * session_pair - a source and a destination in one process, on the fake fabric, with what a test wants
- * to know about both when they have ended.
+ * session_pair - a source and a destination in one process, on the fake fabric, with what a test
+ * wants to know about both when they have ended.
  *
- * The source runs on the calling thread, the destination on a second one. Nothing here asserts: a test
- * looks at the results after pair_run. A session that does not end aborts the program with a message.
+ * The source runs on the calling thread, the destination on a second one. Nothing here asserts: a
+ * test looks at the results after pair_run. A session that does not end aborts the program with a
+ * message.
  *
- * The source's memory is read-only while a session runs, and both sides' memory lies between pages that
- * nobody may touch: a stray access is a crash, not a wrong result that goes unseen.
+ * The source's memory is read-only while a session runs, and both sides' memory lies between pages
+ * that nobody may touch: a stray access is a crash, not a wrong result that goes unseen.
  */
 #ifndef SESSION_PAIR_H
 #define SESSION_PAIR_H
@@ -39,13 +40,13 @@ struct pair_block_plan {
 
 /* What to run; whatever is zero has a sensible meaning. */
 struct pair_plan {
-    const char *name;                      /* for messages */
-    const struct pair_setting *settings;   /* of both sides; ends with a NULL name */
+    const char *name;                    /* for messages */
+    const struct pair_setting *settings; /* of both sides; ends with a NULL name */
     const struct pair_setting *source_settings;
     const struct pair_setting *destination_settings;
     struct pair_block_plan blocks[PAIR_BLOCKS_MAX]; /* ends with a NULL name; none: one of 1 MiB */
-    uint32_t page_size;                    /* 0: 4096; the option is set to it */
-    uint32_t rounds;                       /* 0: one */
+    uint32_t page_size;                             /* 0: 4096; the option is set to it */
+    uint32_t rounds;                                /* 0: one */
     /* Queues a round's pages, on the source's thread; NULL: every page of every block. */
     int (*queue)(struct session_pair *pair, uint32_t round, struct multifd_error *err);
     /* Called on the source's thread when a round has been synced. */

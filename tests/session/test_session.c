@@ -23,8 +23,8 @@ static void run_equal(const struct pair_plan *plan)
     check_finished(pair);
     CHECK(pair, pair_equal(pair));
     if (plan->queue == NULL) {
-        CHECK(pair, pair->source_side.statistics.guest_bytes ==
-                        plan_bytes(pair) * pair->plan.rounds);
+        CHECK(pair,
+              pair->source_side.statistics.guest_bytes == plan_bytes(pair) * pair->plan.rounds);
     }
     CHECK(pair, pair->source_side.statistics.registered_bytes == plan_bytes(pair));
     pair_delete(&pair);
@@ -279,9 +279,10 @@ static int queue_sometimes(struct session_pair *pair, uint32_t round, struct mul
 
 static void many_rounds(void **state)
 {
-    const struct pair_plan plan = {
-        .name = "many rounds", .rounds = slow_build() ? 60 : 300, .queue = queue_sometimes,
-        .blocks = {{"ram", 2 << 20}}};
+    const struct pair_plan plan = {.name = "many rounds",
+                                   .rounds = slow_build() ? 60 : 300,
+                                   .queue = queue_sometimes,
+                                   .blocks = {{"ram", 2 << 20}}};
 
     (void)state;
     run_equal(&plan);
@@ -339,17 +340,8 @@ static void verify_sees_a_page_left_out(void **state)
     pair_delete(&pair);
 }
 
-static void *run_in_thread(void *pair)
-{
-    struct session_pair *own = pair;
-
-    pair_start_destination(own);
-    return NULL;
-}
-
 /* Two sessions at once: the second's source runs between the calls of the first's. */
-static int queue_and_run_other(struct session_pair *pair, uint32_t round,
-                               struct multifd_error *err)
+static int queue_and_run_other(struct session_pair *pair, uint32_t round, struct multifd_error *err)
 {
     (void)round;
     if (pair_queue_block(pair, 0, err) != 0) {
@@ -368,7 +360,6 @@ static void two_sessions(void **state)
     struct session_pair *outer = pair_new(&plan);
 
     (void)state;
-    (void)run_in_thread;
     pair_run(outer);
     check_finished(outer);
     check_finished(inner);

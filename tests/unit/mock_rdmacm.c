@@ -42,8 +42,7 @@ void mock_rdmacm_check(void)
     assert_int_equal(events_acked, events_taken);
 }
 
-/* ---- Event channels ----------------------------------------------------------------------------
- */
+/* ---- Event channels ---- */
 
 /* Makes the descriptors readable while there are events, as a real one is. */
 static void signal_channels(void)
@@ -140,8 +139,7 @@ const char *rdma_event_str(enum rdma_cm_event_type event)
                                                 : "RDMA_CM_EVENT_OTHER";
 }
 
-/* ---- Identifiers -------------------------------------------------------------------------------
- */
+/* ---- Identifiers ---- */
 
 static void join(struct rdma_cm_id *id, struct rdma_event_channel *channel)
 {

@@ -36,8 +36,7 @@ static struct mock_device *device_of(struct ibv_context *context)
     return (struct mock_device *)context->device;
 }
 
-/* ---- Devices -----------------------------------------------------------------------------------
- */
+/* ---- Devices ---- */
 
 struct ibv_device **ibv_get_device_list(int *num_devices)
 {
@@ -135,8 +134,7 @@ const char *ibv_wc_status_str(enum ibv_wc_status status)
     return status == IBV_WC_RETRY_EXC_ERR ? "transport retry counter exceeded" : "some status";
 }
 
-/* ---- Protection domains and memory -------------------------------------------------------------
- */
+/* ---- Protection domains and memory ---- */
 
 struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
 {
@@ -202,8 +200,7 @@ int ibv_dereg_mr(struct ibv_mr *mr)
     return errnum;
 }
 
-/* ---- Completion queues -------------------------------------------------------------------------
- */
+/* ---- Completion queues ---- */
 
 struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *context)
 {
@@ -312,8 +309,7 @@ void mock_complete(uint64_t wr_id, enum ibv_wc_status status, uint32_t byte_len)
         (struct ibv_wc){.wr_id = wr_id, .status = status, .byte_len = byte_len};
 }
 
-/* ---- Queue pairs -------------------------------------------------------------------------------
- */
+/* ---- Queue pairs ---- */
 
 struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attr)
 {
@@ -398,8 +394,7 @@ static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_
     return 0;
 }
 
-/* ---- Contexts ----------------------------------------------------------------------------------
- */
+/* ---- Contexts ---- */
 
 static void fill_context(struct verbs_context *context, struct ibv_device *device)
 {

@@ -82,8 +82,7 @@ struct ibv_qp *mock_qp(void);
 /* Lets ibv_poll_cq report a completion. */
 void mock_complete(uint64_t wr_id, enum ibv_wc_status status, uint32_t byte_len);
 
-/* ---- librdmacm ---------------------------------------------------------------------------------
- */
+/* ---- librdmacm ---- */
 
 struct mock_rdmacm {
     int init_attr_mask; /* what rdma_init_qp_attr answers */

@@ -76,8 +76,7 @@ static int release(void **state)
     return mock_teardown(state);
 }
 
-/* ---- Making and releasing ----------------------------------------------------------------------
- */
+/* ---- Making and releasing ---- */
 
 static void new_takes_the_identifier_over(void **state)
 {
@@ -240,8 +239,7 @@ static void delete_runs_every_step(void **state)
     assert_calls(RELEASED);
 }
 
-/* ---- Connecting --------------------------------------------------------------------------------
- */
+/* ---- Connecting ---- */
 
 static void the_connection_says_who_we_are(void **state)
 {
@@ -300,8 +298,7 @@ static void ready_brings_the_queue_pair_up(void **state)
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_modify_qp(RTR)");
 }
 
-/* ---- Waiting -----------------------------------------------------------------------------------
- */
+/* ---- Waiting ---- */
 
 static void a_channel_sleeps_on_completions_and_events(void **state)
 {

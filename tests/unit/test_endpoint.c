@@ -12,8 +12,7 @@ static struct transport_endpoint *base;
 static struct ibv_context other_device;
 static uint64_t checked_bytes;
 
-/* ---- What an endpoint calls --------------------------------------------------------------------
- */
+/* ---- What an endpoint calls ---- */
 
 int verbs_bind_address(const struct verbs_endpoint *of, struct verbs_cm *cm,
                        struct multifd_error *err)
@@ -104,8 +103,7 @@ void verbs_reject(struct transport_endpoint *of, struct transport_request *reque
     (void)answer;
 }
 
-/* ---- Tests -------------------------------------------------------------------------------------
- */
+/* ---- Tests ---- */
 
 static const struct transport_settings defaults = {.timeout_ms = 10000, .gid_index = -1};
 

@@ -144,8 +144,7 @@ static uint8_t *channel_send_buffer(struct transport_channel *base, uint32_t wri
 }
 
 static int channel_send(struct transport_channel *base, const struct transport_write *writes,
-                        uint32_t writes_num, uint32_t length, bool more,
-                        struct multifd_error *err)
+                        uint32_t writes_num, uint32_t length, bool more, struct multifd_error *err)
 {
     return verbs_sender_send(of(base)->sender, writes, writes_num, length, more, err);
 }
@@ -181,15 +180,14 @@ static int channel_keepalive(struct transport_channel *base, struct multifd_erro
 }
 
 /*
- * Credits and whatever the peer wants to be heard come solicited, and so do failures: a completion with
- * an error breaks the queue pair, which flushes the receives that are always posted.
+ * Credits and whatever the peer wants to be heard come solicited, and so do failures: a completion
+ * with an error breaks the queue pair, which flushes the receives that are always posted.
  */
-static int channel_arm(struct transport_channel *base, bool completions,
-                       struct multifd_error *err)
+static int channel_arm(struct transport_channel *base, bool completions, struct multifd_error *err)
 {
     struct verbs_channel *channel = of(base);
-    bool all = completions || channel->credits_due ||
-               verbs_sender_needs_completion(channel->sender);
+    bool all =
+        completions || channel->credits_due || verbs_sender_needs_completion(channel->sender);
 
     return verbs_completion_arm(&channel->completion, !all, err);
 }

@@ -27,8 +27,8 @@ int verbs_completion_poll(struct verbs_completion *completion, struct ibv_wc *wc
                           struct multifd_error *err);
 
 /*
- * Asks for an event at the next completion, or only at the next one that is solicited or has failed.
- * Poll once more after this and before sleeping.
+ * Asks for an event at the next completion, or only at the next one that is solicited or has
+ * failed. Poll once more after this and before sleeping.
  */
 int verbs_completion_arm(struct verbs_completion *completion, bool solicited_only,
                          struct multifd_error *err);

@@ -164,8 +164,8 @@ static void fill_write(struct ibv_send_wr *wr, const struct transport_write *wri
 }
 
 /*
- * The peer sleeps until a solicited message comes: one behind which nothing follows at once, or the one
- * that takes half of its window, so that it gives credits back before the window is used up.
+ * The peer sleeps until a solicited message comes: one behind which nothing follows at once, or the
+ * one that takes half of its window, so that it gives credits back before the window is used up.
  */
 static bool is_solicited(const struct verbs_sender *sender, bool more)
 {
