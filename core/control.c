@@ -308,6 +308,22 @@ static void report_failure(struct control *control)
     }
 }
 
+/*
+ * No reason can come any more, but an end without one is still held back for a moment: the main
+ * thread may just be reading the message that finishes the session.
+ */
+static void settle(struct control *control)
+{
+    uint64_t when;
+
+    while ((when = session_settle(control->session, control->stop)) != UINT64_MAX) {
+        const struct timespec until = {.tv_sec = (time_t)(when / 1000000000u),
+                                       .tv_nsec = (long)(when % 1000000000u)};
+
+        pthread_cond_clockwait(&control->room, &control->lock, CLOCK_MONOTONIC, &until);
+    }
+}
+
 static void *control_main(void *arg)
 {
     struct control *control = arg;
@@ -320,13 +336,14 @@ static void *control_main(void *arg)
     if (status < 0) {
         error_set_channel(&err, MULTIFD_CONTROL_CHANNEL);
         session_fail(control->session, &err);
-        session_settle(control->session, true); /* no reason can come any more */
+        settle(control);
     }
     if (session_has_failed(control->session)) {
         report_failure(control);
     }
     control->broken = true;
     pthread_cond_broadcast(&control->room);
+    waker_wake(&control->session->main);
     pthread_mutex_unlock(&control->lock);
     return NULL;
 }
@@ -381,6 +398,7 @@ void control_delete(struct control **control)
     }
     pthread_mutex_lock(&gone->lock);
     gone->stop = true;
+    pthread_cond_broadcast(&gone->room); /* it may wait there for a broken connection to settle */
     pthread_mutex_unlock(&gone->lock);
     waker_wake(&gone->waker);
     pthread_join(gone->thread, NULL);
@@ -395,9 +413,13 @@ void control_delete(struct control **control)
 
 void control_set_timeout(struct control *control, uint32_t timeout_ms)
 {
+    struct session *session = control->session;
+
     pthread_mutex_lock(&control->lock);
     if (timeout_ms < control->timeout_ms) {
         control->timeout_ms = timeout_ms;
+        session->options.transport.timeout_ms = timeout_ms;
+        session->endpoint->ops->set_timeout(session->endpoint, timeout_ms);
     }
     pthread_mutex_unlock(&control->lock);
     waker_wake(&control->waker); /* it sleeps by the longer limit */

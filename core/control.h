@@ -40,7 +40,10 @@ struct control *control_new(struct session *session, struct transport_channel *c
  */
 void control_delete(struct control **control);
 
-/* The two sides' limits may differ: both watch and ping by the shorter one. */
+/*
+ * The two sides' limits may differ: both watch and ping by the shorter one, which also becomes the
+ * session's own for the channels to come.
+ */
 void control_set_timeout(struct control *control, uint32_t timeout_ms);
 
 /* From now on requests are answered; before, they are against the protocol. */

@@ -72,6 +72,9 @@ int multifd_load_setup(struct multifd_destination *destination, struct multifd_e
     struct multifd_error failure;
 
     err = err == NULL ? &failure : err;
+    if (session_has_failed(session)) {
+        return session_error(session, err);
+    }
     if (destination->phase != DESTINATION_NEW) {
         return error_set(err, MULTIFD_ERROR_STATE, "multifd_load_setup was called before");
     }
@@ -113,10 +116,8 @@ static struct transport_channel *accept_request(struct multifd_destination *dest
     struct transport_channel *channel;
 
     greeting_encode(greeting, &answer);
-    waker_arm(&session->main);
     channel = session->endpoint->ops->accept(session->endpoint, request, profile, &answer,
-                                             session->main.fd, err);
-    waker_disarm(&session->main, true);
+                                             session->failed_fd, err);
     return channel;
 }
 
@@ -201,18 +202,10 @@ static int wait_request(struct multifd_destination *destination, struct transpor
                         struct multifd_error *err)
 {
     struct session *session = &destination->session;
-    int status;
 
     *request = NULL;
-    waker_arm(&session->main);
-    if (session_has_failed(session)) {
-        waker_disarm(&session->main, false);
-        return 0;
-    }
-    status =
-        session->endpoint->ops->wait_request(session->endpoint, session->main.fd, -1, request, err);
-    waker_disarm(&session->main, true);
-    return status;
+    return session->endpoint->ops->wait_request(session->endpoint, session->failed_fd, -1, request,
+                                                err);
 }
 
 /* Whoever comes from now on hears at once that nobody listens, instead of waiting for an answer. */
@@ -228,6 +221,26 @@ static void note_complete(struct multifd_destination *destination)
     atomic_store(&destination->complete, true);
 }
 
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+/* When only a channel broke while it was made, the control connection may still bring the reason.
+ */
+static int fail_channel(struct multifd_destination *destination,
+                        const struct multifd_error *failure, struct multifd_error *err)
+{
+    struct session *session = &destination->session;
+
+    if (destination->control == NULL) {
+        return session_abort(session, failure, err);
+    }
+    session_fail(session, failure);
+    return session_wait(session, never, NULL, err);
+}
+
 int multifd_recv_new_channel(struct multifd_destination *destination, struct multifd_error *err)
 {
     struct session *session = &destination->session;
@@ -235,6 +248,9 @@ int multifd_recv_new_channel(struct multifd_destination *destination, struct mul
     struct multifd_error failure;
     int taken = 0;
 
+    if (session_has_failed(session)) {
+        return session_error(session, err);
+    }
     if (destination->phase != DESTINATION_LISTENING || atomic_load(&destination->complete)) {
         return error_set(err == NULL ? &failure : err, MULTIFD_ERROR_STATE,
                          "no channel is due: not listening, or all are there");
@@ -251,7 +267,7 @@ int multifd_recv_new_channel(struct multifd_destination *destination, struct mul
         }
     }
     if (taken < 0) {
-        return session_abort(session, &failure, err);
+        return fail_channel(destination, &failure, err);
     }
     if (atomic_load(&destination->channels_num) == destination->channels_wanted) {
         note_complete(destination);
@@ -372,6 +388,9 @@ int multifd_recv_sync_main(struct multifd_destination *destination, struct multi
     struct session *session = &destination->session;
     struct multifd_error failure;
 
+    if (session_has_failed(session)) {
+        return session_error(session, err);
+    }
     if (destination->phase != DESTINATION_LISTENING || !atomic_load(&destination->complete)) {
         return error_set(err == NULL ? &failure : err, MULTIFD_ERROR_STATE,
                          "not all channels are there, or the session has ended");

@@ -110,6 +110,24 @@ static void read_text(struct reader *from, char *text, size_t size)
     text[length] = '\0';
 }
 
+/* Text of a peer's will stand on somebody's terminal. */
+static bool is_printable(char letter)
+{
+    return (unsigned char)letter >= ' ' && letter != 0x7f;
+}
+
+/* Reads a name; one that cannot be printed is bad, since another in its place would be another's.
+ */
+static void read_name(struct reader *from, char *name, size_t size)
+{
+    read_text(from, name, size);
+    for (const char *at = name; *at != '\0'; at++) {
+        if (!is_printable(*at)) {
+            from->bad = true;
+        }
+    }
+}
+
 static void encode_hello(struct writer *to, const struct message *message)
 {
     write32(to, message->hello.page_size);
@@ -164,7 +182,7 @@ static void decode_ram_blocks(struct reader *from, struct message *message)
     }
     for (uint32_t i = 0; i < message->ram_blocks.num; i++) {
         message->ram_blocks.blocks[i].length = read64(from);
-        read_text(from, message->ram_blocks.blocks[i].name,
+        read_name(from, message->ram_blocks.blocks[i].name,
                   sizeof(message->ram_blocks.blocks[i].name));
     }
 }
@@ -255,10 +273,14 @@ static void decode_error(struct reader *from, struct message *message)
 {
     message->error.code = read_bounded(from, MULTIFD_ERROR_SYSTEM);
     message->error.channel = (int32_t)read32(from);
+    if (message->error.channel < MULTIFD_CONTROL_CHANNEL ||
+        message->error.channel >= (int32_t)MULTIFD_CHANNELS_MAX) {
+        from->bad = true;
+    }
     read_text(from, message->error.text, sizeof(message->error.text));
     for (char *at = message->error.text; *at != '\0'; at++) {
-        if ((unsigned char)*at < ' ' || *at == 0x7f) {
-            *at = '?'; /* it will stand on somebody's terminal */
+        if (!is_printable(*at)) {
+            *at = '?';
         }
     }
 }

@@ -21,6 +21,7 @@ void method_table_init(struct method_table *table)
 int method_table_register(struct method_table *table, uint32_t flag, const char *name,
                           const struct multifd_methods *ops, struct multifd_error *err)
 {
+    struct multifd_error unused;
     uint32_t used;
 
     if ((flag & ~MULTIFD_FLAG_COMPRESSION_MASK) != 0) {
@@ -35,7 +36,7 @@ int method_table_register(struct method_table *table, uint32_t flag, const char 
                          name);
     }
     if (table->methods[slot_of(flag)].ops != NULL ||
-        method_table_find(table, name, &used, err) == 0) {
+        method_table_find(table, name, &used, &unused) == 0) {
         return error_set(err, MULTIFD_ERROR_INVALID, "method \"%s\" (0x%x) is registered already",
                          name, flag);
     }

@@ -92,7 +92,7 @@ uint64_t ram_table_bytes(const struct ram_table *table)
 
 int ram_block_split(struct multifd_ram_block *block, uint32_t shift, struct multifd_error *err)
 {
-    uint64_t num = (block->length + (UINT64_C(1) << shift) - 1) >> shift;
+    uint64_t num = ((block->length - 1) >> shift) + 1; /* the length is at least one page */
 
     if (num > UINT32_MAX) {
         return error_set(err, MULTIFD_ERROR_LIMIT, "RAM block \"%s\" would have %llu pieces",

@@ -4,6 +4,9 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 
+#include <errno.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* How long the peer's reason may stay behind the end of its connections. */
@@ -32,10 +35,14 @@ int session_init(struct session *session, const char *peer, const char *address,
         waker_init(&session->main, err) != 0) {
         return -1;
     }
+    session->failed_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (session->failed_fd < 0) {
+        error_set_errno(err, MULTIFD_ERROR_SYSTEM, errno, "eventfd");
+        goto fini_main;
+    }
     session->endpoint = transport_endpoint_new(&session->address, &session->options.transport, err);
     if (session->endpoint == NULL) {
-        waker_fini(&session->main);
-        return -1;
+        goto close_failed;
     }
     session->poll_ns =
         sysconf(_SC_NPROCESSORS_ONLN) > 1 ? session->options.poll_us * UINT64_C(1000) : 0;
@@ -45,12 +52,19 @@ int session_init(struct session *session, const char *peer, const char *address,
     error_clear(&session->ended);
     session_add_waker(session, &session->main);
     return 0;
+
+close_failed:
+    close(session->failed_fd);
+fini_main:
+    waker_fini(&session->main);
+    return -1;
 }
 
 void session_fini(struct session *session)
 {
     ram_table_clear(&session->blocks);
     session->endpoint->ops->free(session->endpoint);
+    close(session->failed_fd);
     waker_fini(&session->main);
     pthread_mutex_destroy(&session->lock);
 }
@@ -84,17 +98,25 @@ static void wake_all(struct session *session)
 /* With the lock held. */
 static void fail_now(struct session *session, const struct multifd_error *err)
 {
+    const uint64_t one = 1;
     session->error = *err;
     atomic_store(&session->state, SESSION_FAILED);
     log_line(&session->options.log, "session failed: %s", err->message);
+    (void)!write(session->failed_fd, &one, sizeof(one));
     wake_all(session);
+}
+
+/* Errors that say no more than that the peer has gone, or wants no more connections. */
+static bool says_little(const struct multifd_error *err)
+{
+    return err->code == MULTIFD_ERROR_DISCONNECTED || err->code == MULTIFD_ERROR_REFUSED;
 }
 
 void session_fail(struct session *session, const struct multifd_error *err)
 {
     pthread_mutex_lock(&session->lock);
     if (atomic_load(&session->state) == SESSION_ALIVE) {
-        if (err->code != MULTIFD_ERROR_DISCONNECTED) {
+        if (!says_little(err)) {
             fail_now(session, err);
         } else if (session->ended.code == MULTIFD_OK) {
             session->ended = *err;

@@ -31,6 +31,7 @@ struct session {
     struct ram_table blocks;
     const char *peer;  /* "source" or "destination", for errors */
     struct waker main; /* of the thread that calls the public functions */
+    int failed_fd;     /* an eventfd, readable from the session's failure on */
     struct session_times times;
     uint64_t poll_ns; /* polling before sleeping; 0 where the peer needs this very processor */
 

@@ -106,9 +106,12 @@ static void hand_over(struct multifd_source *source)
     source_channel_publish(source->channels[source->current]);
 }
 
-static int refuse_page(const struct multifd_source *source, const struct multifd_ram_block *block,
+static int refuse_page(struct multifd_source *source, const struct multifd_ram_block *block,
                        uint64_t offset, struct multifd_error *err)
 {
+    if (session_has_failed(&source->session)) {
+        return session_error(&source->session, err);
+    }
     if (source->phase != SOURCE_READY) {
         return error_set(err, MULTIFD_ERROR_STATE, "the session is not set up, or has ended");
     }
@@ -124,8 +127,8 @@ int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *
     uint32_t page_size = source->session.options.page_size;
     struct multifd_error unused;
 
-    if (source->phase != SOURCE_READY || (offset & (page_size - 1)) != 0 ||
-        !range_within(offset, page_size, block->length)) {
+    if (source->phase != SOURCE_READY || session_has_failed(&source->session) ||
+        (offset & (page_size - 1)) != 0 || !range_within(offset, page_size, block->length)) {
         return refuse_page(source, block, offset, err == NULL ? &unused : err);
     }
     if (source->batch != NULL && source->batch->block != block) {
@@ -213,10 +216,13 @@ static int wait_for_round(struct multifd_source *source, struct multifd_error *e
     return 0;
 }
 
-static int check_ready(const struct multifd_source *source, struct multifd_error *err)
+static int check_ready(struct multifd_source *source, struct multifd_error *err)
 {
     struct multifd_error unused;
 
+    if (session_has_failed(&source->session)) {
+        return session_error(&source->session, err);
+    }
     if (source->phase == SOURCE_READY) {
         return 0;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/source_channel.h"
 
+#include "core/base/checked.h"
 #include "core/base/error.h"
 #include "core/channel_loop.h"
 #include "core/packet.h"
@@ -66,26 +67,38 @@ static void load_batch(struct multifd_send_params *p, const struct page_batch *b
     p->packet = packet;
 }
 
-/* Payloads in guest memory become writes to the same place at the destination. */
-static uint32_t build_writes(struct source_channel *channel, const struct multifd_ram_block *block)
+/*
+ * Payloads in guest memory become writes to the same place at the destination. Their number, or -1
+ * when the method's iov is not what the packet's pages can have.
+ */
+static int build_writes(struct source_channel *channel, const struct multifd_ram_block *block,
+                        struct multifd_error *err)
 {
     const struct multifd_send_params *p = &channel->params;
+    uint64_t left = (uint64_t)p->normal_num * p->page_size;
     uint32_t num = 0;
 
     for (uint32_t i = 1; i < p->iovs_num; i++) {
-        uint64_t offset = (uint64_t)((const uint8_t *)p->iov[i].iov_base - block->host);
+        uint64_t offset = (uintptr_t)p->iov[i].iov_base - (uintptr_t)block->host;
+        uint64_t length = p->iov[i].iov_len;
 
-        num += ram_block_writes(block, offset, p->iov[i].iov_len, channel->config->max_message,
+        if (!range_within(offset, length, block->length) || offset % p->page_size != 0 ||
+            length % p->page_size != 0 || length > left) {
+            return error_set(err, MULTIFD_ERROR_METHOD,
+                             "the method's iov is not made of the packet's pages");
+        }
+        left -= length;
+        num += ram_block_writes(block, offset, length, channel->config->max_message,
                                 channel->writes + num);
     }
-    return num;
+    return (int)num;
 }
 
 static int send_batch(struct source_channel *channel, const struct page_batch *batch,
                       uint8_t *packet, struct multifd_error *err)
 {
     struct multifd_send_params *p = &channel->params;
-    uint32_t writes_num = 0;
+    int writes_num = 0;
 
     load_batch(p, batch, packet);
     if (batch->num == 0) {
@@ -94,10 +107,13 @@ static int send_batch(struct source_channel *channel, const struct page_batch *b
         if (channel->config->method->send_prepare(p, err) != 0) {
             return -1;
         }
-        writes_num = build_writes(channel, batch->block);
+        writes_num = build_writes(channel, batch->block, err);
+        if (writes_num < 0) {
+            return -1;
+        }
     }
-    if (channel->channel->ops->send(channel->channel, channel->writes, writes_num, p->packet_len,
-                                    batch_ring_has_next(channel->ring), err) != 0) {
+    if (channel->channel->ops->send(channel->channel, channel->writes, (uint32_t)writes_num,
+                                    p->packet_len, batch_ring_has_next(channel->ring), err) != 0) {
         return -1;
     }
     channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
@@ -171,12 +187,26 @@ static int connect_channel(struct source_channel *channel, struct multifd_error 
 
     memcpy(greeting.uuid, channel->config->uuid, sizeof(greeting.uuid));
     greeting_encode(&greeting, &offer);
-    waker_arm(&channel->waker); /* whoever stops the session also ends the connecting */
     channel->channel = session->endpoint->ops->connect(session->endpoint, &profile, &offer,
-                                                       channel->waker.fd, &answer, err);
-    waker_disarm(&channel->waker, true);
+                                                       session->failed_fd, &answer, err);
     if (channel->channel == NULL) {
-        return answer.length != 0 ? greeting_explain(&answer, err) : -1;
+        return err->code == MULTIFD_ERROR_REFUSED && answer.length != 0
+                   ? greeting_explain(&answer, err)
+                   : -1;
+    }
+    return 0;
+}
+
+/* The transports place payloads straight from guest memory; nothing else is built yet. */
+static int set_method_up(struct source_channel *channel, struct multifd_error *err)
+{
+    if (channel->config->method->send_setup(&channel->params, err) != 0) {
+        return -1;
+    }
+    if ((channel->params.write_flags & MULTIFD_WRITE_FLAG_ZERO_COPY) == 0) {
+        return error_set(err, MULTIFD_ERROR_METHOD,
+                         "the method does not send from guest memory (write flags 0x%x)",
+                         channel->params.write_flags);
     }
     return 0;
 }
@@ -206,7 +236,7 @@ static void *channel_main(void *arg)
     int status = connect_channel(channel, &err);
 
     if (status == 0) {
-        status = method->send_setup(&channel->params, &err);
+        status = set_method_up(channel, &err);
         if (status == 0) {
             status = run(channel, &err);
         }

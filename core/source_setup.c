@@ -26,12 +26,12 @@ static int connect_control(struct multifd_source *source, struct multifd_error *
     }
     memcpy(greeting.uuid, source->config.uuid, sizeof(greeting.uuid));
     greeting_encode(&greeting, &offer);
-    waker_arm(&session->main);
     channel = session->endpoint->ops->connect(session->endpoint, control_profile(), &offer,
-                                              session->main.fd, &answer, err);
-    waker_disarm(&session->main, true);
+                                              session->failed_fd, &answer, err);
     if (channel == NULL) {
-        return answer.length != 0 ? greeting_explain(&answer, err) : -1;
+        return err->code == MULTIFD_ERROR_REFUSED && answer.length != 0
+                   ? greeting_explain(&answer, err)
+                   : -1;
     }
     source->control = control_new(session, channel, err);
     return source->control == NULL ? -1 : 0;
@@ -198,12 +198,16 @@ static void configure_device(struct multifd_source *source)
 static int set_up(struct multifd_source *source, struct multifd_error *err)
 {
     const struct multifd_options *options = &source->session.options;
+    struct transport_endpoint *endpoint = source->session.endpoint;
     uint32_t method;
 
     if (method_table_find(&options->methods, options->method, &method, err) != 0) {
         return -1;
     }
     configure(source, method);
+    if (endpoint->ops->check_memory(endpoint, ram_table_bytes(&source->session.blocks), err) != 0) {
+        return -1;
+    }
     if (connect_control(source, err) != 0) {
         return -1;
     }
@@ -220,6 +224,9 @@ int multifd_save_setup(struct multifd_source *source, struct multifd_error *err)
     struct multifd_error failure;
 
     err = err == NULL ? &failure : err;
+    if (session_has_failed(&source->session)) {
+        return session_error(&source->session, err);
+    }
     if (source->phase != SOURCE_NEW) {
         return error_set(err, MULTIFD_ERROR_STATE, "multifd_save_setup was called before");
     }

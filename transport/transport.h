@@ -197,6 +197,9 @@ struct transport_endpoint_ops {
                                          struct transport_greeting *answer,
                                          struct multifd_error *err);
 
+    /* Changes settings.timeout_ms for the channels to come, while none is being made. */
+    void (*set_timeout)(struct transport_endpoint *endpoint, uint32_t timeout_ms);
+
     /* Limits of the device; valid after the first channel. */
     void (*limits)(const struct transport_endpoint *endpoint, struct transport_limits *limits);
 

@@ -270,6 +270,10 @@ bool multifd_recv_all_channels_created(const struct multifd_destination *destina
 /*
  * Waits until every channel has reached its SYNC and confirms the round to the source. Returns 1
  * when a round has been applied, 0 when the source has finished and everything agreed, -1 on error.
+ *
+ * One doubt no protocol removes: if the source or the network dies in the very moment in which the
+ * confirmation arrives, this returns 0 and multifd_source_finish -1. Where a guest must not run
+ * twice, start it only when the source's side is known to have ended or to have returned 0.
  */
 int multifd_recv_sync_main(struct multifd_destination *destination, struct multifd_error *err);
 

@@ -20,6 +20,8 @@ static _Atomic unsigned long rnr_naks;
 static _Atomic uint64_t bytes_written, bytes_sent;
 static fabric_send_hook *send_hook;
 static void *send_opaque;
+static fabric_write_hook *write_hook;
+static void *write_opaque;
 
 static struct fabric_outcome done(enum ibv_wc_status status)
 {
@@ -92,8 +94,9 @@ static void gather(struct fabric_qp *qp, const struct fabric_work *work, uint8_t
     }
 }
 
+/* `bytes`: read before; NULL: read now. */
 static struct fabric_outcome write_to(struct fabric_qp *qp, struct fabric_qp *peer,
-                                      const struct fabric_work *work)
+                                      const struct fabric_work *work, const uint8_t *bytes)
 {
     void *to = NULL;
 
@@ -106,12 +109,17 @@ static struct fabric_outcome write_to(struct fabric_qp *qp, struct fabric_qp *pe
         fabric_qp_error(peer);
         return done(IBV_WC_REM_ACCESS_ERR);
     }
-    gather(qp, work, to);
+    if (bytes) {
+        fabric_copy(to, bytes, work->length);
+    } else {
+        gather(qp, work, to);
+    }
     atomic_fetch_add_explicit(&bytes_written, work->length, memory_order_relaxed);
     return done(IBV_WC_SUCCESS);
 }
 
-static struct fabric_outcome execute_write(struct fabric_qp *qp, const struct fabric_work *work)
+static struct fabric_outcome write_unless_cut(struct fabric_qp *qp, const struct fabric_work *work,
+                                              const uint8_t *bytes)
 {
     struct fabric_outcome outcome;
     struct fabric_qp *peer;
@@ -120,10 +128,45 @@ static struct fabric_outcome execute_write(struct fabric_qp *qp, const struct fa
     outcome = done(check_local(qp, work));
     if (outcome.status == IBV_WC_SUCCESS) {
         peer = answering_peer(qp);
-        outcome = peer ? write_to(qp, peer, work) : no_answer();
+        outcome = peer ? write_to(qp, peer, work, bytes) : no_answer();
     }
     pthread_rwlock_unlock(&fabric_tables);
     return outcome;
+}
+
+/* Reads first, lets the hook see it, and delivers then. */
+static struct fabric_outcome execute_watched_write(struct fabric_qp *qp,
+                                                   const struct fabric_work *work)
+{
+    uint8_t *bytes = fabric_calloc(work->length, 1);
+    struct fabric_write write = {.qp_num = qp->qp.qp_num,
+                                 .address = work->remote_addr,
+                                 .bytes = bytes,
+                                 .length = work->length};
+    struct fabric_outcome outcome;
+
+    pthread_rwlock_rdlock(&fabric_tables);
+    outcome = done(check_local(qp, work));
+    if (outcome.status == IBV_WC_SUCCESS) {
+        gather(qp, work, bytes);
+    }
+    pthread_rwlock_unlock(&fabric_tables);
+    if (outcome.status == IBV_WC_SUCCESS) {
+        write_hook(write_opaque, &write);
+        outcome = write_unless_cut(qp, work, bytes);
+    }
+    if (outcome.result == FABRIC_DONE && outcome.status == IBV_WC_SUCCESS) {
+        write.delivered = true;
+        write_hook(write_opaque, &write);
+    }
+    free(bytes);
+    return outcome;
+}
+
+static struct fabric_outcome execute_write(struct fabric_qp *qp, const struct fabric_work *work)
+{
+    return write_hook && work->length > 0 ? execute_watched_write(qp, work)
+                                          : write_unless_cut(qp, work, NULL);
 }
 
 static enum ibv_wc_status make_message(struct fabric_qp *qp, const struct fabric_work *work)
@@ -257,9 +300,16 @@ void fabric_on_send(fabric_send_hook *hook, void *opaque)
     send_opaque = opaque;
 }
 
+void fabric_on_write(fabric_write_hook *hook, void *opaque)
+{
+    write_hook = hook;
+    write_opaque = opaque;
+}
+
 void fabric_deliver_reset(void)
 {
     fabric_on_send(NULL, NULL);
+    fabric_on_write(NULL, NULL);
     atomic_store(&rnr_naks, 0);
     atomic_store(&bytes_written, 0);
     atomic_store(&bytes_sent, 0);

@@ -6,7 +6,7 @@
  * A test links the library `fabric` instead of -libverbs -lrdmacm. Everything the code under test
  * does through verbs.h and rdma_cma.h then happens here: bytes really move between queue pairs, on
  * one wire thread per queue pair. The functions below may be called from any thread, except
- * fabric_reset(), fabric_on_send() and the fault setters, which belong before the session starts.
+ * fabric_reset(), the fabric_on_ functions and the fault setters, which belong before the session starts.
  *
  * Misuse that a real device would answer with a hang or with silent damage (a completion queue
  * overflow, destroying something whose events were never acknowledged) prints what happened and
@@ -75,7 +75,8 @@ unsigned long fabric_calls(void); /* since the reset */
 unsigned long fabric_cleanup_calls(void);
 unsigned long fabric_calls_named(const char *name);
 unsigned long fabric_failed_calls(void);   /* how many faults of calls have struck */
-const char *fabric_failed_call_name(void); /* the first call that was failed, NULL when none was */
+/* The first call that was failed, a clean-up call only if no other was; NULL when none was. */
+const char *fabric_failed_call_name(void);
 
 /* ---- failing completions and connection events ---- */
 
@@ -123,6 +124,21 @@ struct fabric_message {
  */
 typedef void fabric_send_hook(void *opaque, struct fabric_message *message);
 void fabric_on_send(fabric_send_hook *hook, void *opaque);
+
+struct fabric_write {
+    uint32_t qp_num; /* of the writer */
+    uint64_t address;
+    const uint8_t *bytes; /* as they were read from the writer's memory */
+    size_t length;
+    bool delivered; /* called again, when they are in place */
+};
+
+/*
+ * Called on wire threads for each RDMA WRITE with bytes, between the reading of its source and its
+ * delivery, and once more after that. A hook that waits makes the WRITE late. NULL: none.
+ */
+typedef void fabric_write_hook(void *opaque, const struct fabric_write *write);
+void fabric_on_write(fabric_write_hook *hook, void *opaque);
 
 /* ---- live objects ---- */
 

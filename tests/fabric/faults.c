@@ -30,7 +30,8 @@ static _Atomic bool completion_struck;
 static struct counter events;
 static _Atomic int event_from, event_to;
 static _Atomic unsigned long struck;
-static _Atomic(const char *) first_failed;
+static _Atomic(const char *) first_failed; /* not counting clean-up */
+static _Atomic(const char *) first_failed_cleanup;
 
 static void counter_reset(struct counter *counter)
 {
@@ -97,7 +98,8 @@ int fabric_fault(enum fabric_call_class call_class, const char *name)
     }
     if (error) {
         atomic_fetch_add_explicit(&struck, 1, memory_order_relaxed);
-        atomic_compare_exchange_strong(&first_failed, &none, name);
+        atomic_compare_exchange_strong(
+            call_class == FABRIC_CLEANUP ? &first_failed_cleanup : &first_failed, &none, name);
     }
     return error;
 }
@@ -145,6 +147,7 @@ void fabric_faults_reset(void)
     atomic_store(&completion_struck, false);
     atomic_store(&struck, 0);
     atomic_store(&first_failed, NULL);
+    atomic_store(&first_failed_cleanup, NULL);
 }
 
 void fabric_fail_call(unsigned long n, int errno_)
@@ -198,7 +201,9 @@ unsigned long fabric_failed_calls(void)
 
 const char *fabric_failed_call_name(void)
 {
-    return atomic_load(&first_failed);
+    const char *failed = atomic_load(&first_failed);
+
+    return failed ? failed : atomic_load(&first_failed_cleanup);
 }
 
 void fabric_fail_completion(unsigned long n, enum ibv_wc_status status)

@@ -25,6 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
+/* For structs with padding, when they were filled with memset or memcpy. */
+static inline int fuzz_same_bytes(const void *one, const void *other, size_t size)
+{
+    return memcmp(one, other, size) == 0;
+}
+
 /* An error as no decoder leaves it. */
 static inline void fuzz_error_poison(struct multifd_error *err)
 {

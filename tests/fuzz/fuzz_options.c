@@ -27,8 +27,39 @@ static uint64_t stored(const struct multifd_options *options, const struct optio
     return narrow;
 }
 
-static void check_number(const struct option_entry *entry, uint64_t number)
+/* What the suffix multiplies by; 1000 and powers of it in nanoseconds for a time. */
+static long double factor_of(const struct option_entry *entry, const char *suffix)
 {
+    static const struct {
+        enum option_kind kind;
+        const char *suffix;
+        long double factor;
+    } units[] = {
+        {OPTION_SIZE, "K", 0x1p10L}, {OPTION_SIZE, "M", 0x1p20L}, {OPTION_SIZE, "G", 0x1p30L},
+        {OPTION_SIZE, "T", 0x1p40L}, {OPTION_TIME, "us", 1e3L},   {OPTION_TIME, "ms", 1e6L},
+        {OPTION_TIME, "s", 1e9L},    {OPTION_TIME, "min", 60e9L}, {OPTION_TIME, "", 1e9L},
+    };
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (units[i].kind == entry->kind && strcmp(units[i].suffix, suffix) == 0) {
+            return units[i].factor;
+        }
+    }
+    FUZZ_CHECK(*suffix == '\0');
+    return 1;
+}
+
+/* Computed once more in another way, one in which nothing wraps around. */
+static void check_number(const struct option_entry *entry, const char *value, uint64_t number)
+{
+    char *suffix;
+    long double expected = (long double)strtoull(value, &suffix, 10);
+
+    expected *= factor_of(entry, suffix);
+    if (entry->kind == OPTION_TIME) {
+        expected /= (long double)entry->unit_ns;
+    }
+    FUZZ_CHECK((long double)number <= expected && expected < (long double)number + 1);
     FUZZ_CHECK(number >= entry->least && number <= entry->most);
     FUZZ_CHECK(!entry->power_of_two || is_power_of_two(number));
 }
@@ -38,6 +69,7 @@ static void check_stored(const struct multifd_options *options, const struct opt
 {
     switch (entry->kind) {
     case OPTION_TEXT:
+        FUZZ_CHECK(strlen(value) < entry->size);
         FUZZ_CHECK(strcmp((const char *)options + entry->offset, value) == 0);
         break;
     case OPTION_FLAG:
@@ -51,10 +83,10 @@ static void check_stored(const struct multifd_options *options, const struct opt
             FUZZ_CHECK(stored(options, entry) == UINT32_MAX);
             break;
         }
-        check_number(entry, stored(options, entry));
+        check_number(entry, value, stored(options, entry));
         break;
     default:
-        check_number(entry, stored(options, entry));
+        check_number(entry, value, stored(options, entry));
         break;
     }
 }
@@ -70,15 +102,17 @@ static void set(struct multifd_options *options, const char *name, const char *v
     if (multifd_options_set(options, name, value, &err) != 0) {
         fuzz_check_refusal(&err);
         FUZZ_CHECK(err.code == MULTIFD_ERROR_INVALID);
-        FUZZ_CHECK(memcmp(&before, options, sizeof(before)) == 0);
+        FUZZ_CHECK(fuzz_same_bytes(&before, options, sizeof(before)));
         FUZZ_CHECK(multifd_options_set(options, name, value, NULL) == -1);
         return;
     }
     FUZZ_CHECK(entry != NULL);
     check_stored(options, entry, value);
+    memcpy((char *)&before + entry->offset, (char *)options + entry->offset, entry->size);
+    FUZZ_CHECK(fuzz_same_bytes(&before, options, sizeof(before)));
     memcpy(&before, options, sizeof(before));
     FUZZ_CHECK(multifd_options_set(options, name, value, NULL) == 0);
-    FUZZ_CHECK(memcmp(&before, options, sizeof(before)) == 0);
+    FUZZ_CHECK(fuzz_same_bytes(&before, options, sizeof(before)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

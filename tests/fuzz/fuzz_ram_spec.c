@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <multifd.h>
 
-/* NAME=PATH,size=SIZE with each comma of the path twice. */
-static char *written(const struct ram_spec *spec)
+/* NAME=PATH[,size=SIZE] with each comma of the path twice. *path_end is where PATH ends. */
+static char *written(const struct ram_spec *spec, size_t *path_end)
 {
     size_t room = strlen(spec->name) + 2 * strlen(spec->path) + 64;
     char *text = malloc(room);
@@ -26,20 +26,39 @@ static char *written(const struct ram_spec *spec)
         }
     }
     *at = '\0';
+    *path_end = (size_t)(at - text);
     if (spec->size != 0) {
-        (void)snprintf(at, room - (size_t)(at - text), ",size=%" PRIu64, spec->size);
+        (void)snprintf(at, room - *path_end, ",size=%" PRIu64, spec->size);
     }
     return text;
 }
 
-static void check_taken(const struct ram_spec *spec)
+/* What stands behind the path. A size that has wrapped around is no multiple of its number. */
+static void check_size(uint64_t size, const char *settings)
 {
+    static const char key[] = ",size=";
+    uint64_t number;
+
+    if (size == 0) {
+        FUZZ_CHECK(*settings == '\0');
+        return;
+    }
+    FUZZ_CHECK(strncmp(settings, key, strlen(key)) == 0);
+    number = strtoull(settings + strlen(key), NULL, 10);
+    FUZZ_CHECK(number != 0 && size >= number && size % number == 0);
+}
+
+static void check_taken(const struct ram_spec *spec, const char *line)
+{
+    size_t path_end;
     struct ram_specs again = {0};
     struct multifd_error err;
-    char *text = written(spec);
+    char *text = written(spec, &path_end);
 
     FUZZ_CHECK(spec->name[0] != '\0' && strlen(spec->name) <= MULTIFD_BLOCK_NAME_MAX);
     FUZZ_CHECK(spec->path[0] != '\0');
+    FUZZ_CHECK(strncmp(line, text, path_end) == 0);
+    check_size(spec->size, line + path_end);
     FUZZ_CHECK(ram_specs_add(&again, text, &err) == 0 && again.count == 1);
     FUZZ_CHECK(strcmp(again.items[0].name, spec->name) == 0);
     FUZZ_CHECK(strcmp(again.items[0].path, spec->path) == 0);
@@ -62,7 +81,7 @@ static void add(struct ram_specs *specs, const char *line)
         return;
     }
     FUZZ_CHECK(specs->count == count + 1 && specs->count <= MULTIFD_BLOCKS_MAX);
-    check_taken(&specs->items[count]);
+    check_taken(&specs->items[count], line);
     for (size_t i = 0; i < count; i++) {
         FUZZ_CHECK(strcmp(specs->items[i].name, specs->items[count].name) != 0);
     }

@@ -49,7 +49,9 @@ struct ibv_device **ibv_get_device_list(int *num_devices)
     for (int i = 0; i < mock_verbs.devices_num; i++) {
         list[i] = &mock_verbs.devices[i].device;
     }
-    *num_devices = mock_verbs.devices_num;
+    if (num_devices != NULL) {
+        *num_devices = mock_verbs.devices_num;
+    }
     return list;
 }
 

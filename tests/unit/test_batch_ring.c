@@ -164,6 +164,33 @@ static void what_waits_behind_the_oldest(void **state)
     assert_false(batch_ring_has_next(ring));
 }
 
+/* A consumer that has nothing must be woken; one that has a batch looks again after it. */
+static void a_consumer_is_woken_for_the_first_batch(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        batch_ring_reserve(ring);
+        assert_true(batch_ring_publish(ring));
+        batch_ring_reserve(ring);
+        assert_false(batch_ring_publish(ring));
+        batch_ring_consume(ring);
+        batch_ring_reserve(ring);
+        assert_false(batch_ring_publish(ring));
+        batch_ring_consume(ring);
+        batch_ring_consume(ring);
+    }
+}
+
+static void a_producer_is_woken_when_half_is_free(void **state)
+{
+    unsigned filled = fill();
+
+    (void)state;
+    for (unsigned left = filled; left > 0; left--) {
+        assert_int_equal(batch_ring_consume(ring), left - 1 <= filled / 2);
+    }
+}
+
 static void no_memory(void **state)
 {
     (void)state;
@@ -187,6 +214,8 @@ int main(void)
         with_ring(each_batch_has_room_of_its_own),
         with_ring(a_batch_given_back_can_be_filled_again),
         with_ring(what_waits_behind_the_oldest),
+        with_ring(a_consumer_is_woken_for_the_first_batch),
+        with_ring(a_producer_is_woken_when_half_is_free),
         with_ring(what_one_thread_fills_another_reads),
         mocked_test(no_memory),
     };

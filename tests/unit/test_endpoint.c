@@ -188,6 +188,21 @@ static void listening(void **state)
     assert_int_equal(base->ops->port(base), 40123);
 }
 
+static void the_port_is_known_after_listening_has_stopped(void **state)
+{
+    struct multifd_error err;
+
+    (void)state;
+    mock_rdmacm.port = 40123;
+    assert_int_equal(base->ops->listen(base, 9, &err), 0);
+    mock_fail("rdma_destroy_id", EBUSY);
+    base->ops->stop_listening(base);
+    assert_int_equal(mock_live(), 0);
+    assert_int_equal(base->ops->port(base), 40123);
+    base->ops->stop_listening(base); /* once is enough */
+    assert_int_equal(mock_calls("rdma_destroy_id"), 1);
+}
+
 static void assert_not_listening(const char *call, enum multifd_error_code code, const char *part)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
@@ -332,6 +347,7 @@ int main(void)
         with_endpoint(every_operation_exists),
         with_endpoint(no_memory),
         with_endpoint(listening),
+        with_endpoint(the_port_is_known_after_listening_has_stopped),
         with_endpoint(each_step_of_listening_can_fail),
         with_endpoint(the_first_connection_makes_the_domain),
         with_endpoint(the_domain_fails),

@@ -57,9 +57,17 @@ static const char *work_request_name(enum work_request_kind kind)
     return names[kind];
 }
 
+/* Whether another failure would tell more: none is known, or only that the connection has ended. */
+static bool cause_is_open(const struct verbs_channel *channel)
+{
+    return channel->failure.code == MULTIFD_OK ||
+           channel->failure.code == MULTIFD_ERROR_DISCONNECTED;
+}
+
 static void fail_completion(struct verbs_channel *channel, const struct ibv_wc *wc)
 {
-    if (channel->failure.code != MULTIFD_OK) {
+    if (!cause_is_open(channel) ||
+        (wc->status == IBV_WC_WR_FLUSH_ERR && channel->failure.code != MULTIFD_OK)) {
         return;
     }
     if (wc->status == IBV_WC_WR_FLUSH_ERR) {
@@ -276,8 +284,10 @@ static uint32_t tx_depth(const struct verbs_channel *channel,
         return 0;
     }
     if (depth > most) {
-        error_set(err, MULTIFD_ERROR_LIMIT, "tx-depth %u is above the limit of %s: max_qp_wr %u",
-                  depth, verbs_domain_device(channel->domain), most);
+        error_set(err, MULTIFD_ERROR_LIMIT,
+                  "tx-depth %u is above the limit of %s: max_qp_wr %u, %u of them reserved", depth,
+                  verbs_domain_device(channel->domain), channel->domain->max_qp_wr,
+                  VERBS_SENDER_RESERVE);
         return 0;
     }
     return depth;

@@ -21,7 +21,8 @@ static struct rdma_event_channel *new_channel(struct multifd_error *err)
 
     if (channel == NULL) {
         error_set_errno(err, MULTIFD_ERROR_DEVICE, errno,
-                        "rdma_create_event_channel (is the rdma_cm module loaded?)");
+                        "no RDMA device, or rdma_cm is not loaded (see: multifd devices): "
+                        "rdma_create_event_channel");
         return NULL;
     }
     if (fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK) != 0) {
@@ -126,7 +127,9 @@ int verbs_cm_take_event(struct verbs_cm *cm, struct verbs_cm_event *event,
     event->status = raw->status;
     event->id = raw->id;
     event->private_data_len = raw->param.conn.private_data == NULL ? 0 : length;
-    memcpy(event->private_data, raw->param.conn.private_data, event->private_data_len);
+    if (event->private_data_len != 0) {
+        memcpy(event->private_data, raw->param.conn.private_data, event->private_data_len);
+    }
     /* Acknowledged now, since destroying or migrating the identifier waits for that. */
     rdma_ack_cm_event(raw);
     return 1;

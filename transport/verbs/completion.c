@@ -78,15 +78,17 @@ int verbs_completion_take_events(struct verbs_completion *completion, struct mul
     struct ibv_cq *cq;
     void *context;
     unsigned events = 0;
+    int errnum;
 
     while (ibv_get_cq_event(completion->channel, &cq, &context) == 0) {
         events++;
     }
+    errnum = errno;
     if (events != 0) {
         ibv_ack_cq_events(completion->cq, events);
     }
-    if (errno != EAGAIN && errno != EINTR) {
-        return error_set_errno(err, MULTIFD_ERROR_DEVICE, errno, "ibv_get_cq_event");
+    if (errnum != EAGAIN && errnum != EINTR) {
+        return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum, "ibv_get_cq_event");
     }
     return 0;
 }

@@ -123,6 +123,10 @@ int verbs_wait_request(struct transport_endpoint *base, int wake_fd, int timeout
 
     *request = NULL;
     got = verbs_cm_wait_event(&endpoint->listener, deadline, wake_fd, &event, err);
+    if (got > 0 && event.type == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+        return error_set(err, MULTIFD_ERROR_DEVICE, "the RDMA device behind %s was removed",
+                         endpoint->name);
+    }
     if (got <= 0 || event.type != RDMA_CM_EVENT_CONNECT_REQUEST) {
         return got < 0 ? -1 : 0;
     }

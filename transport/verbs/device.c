@@ -162,21 +162,55 @@ int verbs_device_list(struct multifd_device **devices, size_t *count, struct mul
     return 0;
 }
 
-static const struct multifd_device_gid *find_gid(const struct multifd_device *devices, size_t count,
-                                                 const struct transport_settings *settings)
+/* Opens the device of that name; NULL with *err. */
+static struct ibv_context *open_named(const char *name, struct multifd_error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(devices[i].name, settings->ib_dev) != 0 ||
-            (settings->ib_port != 0 && devices[i].port != settings->ib_port)) {
-            continue;
-        }
-        for (unsigned j = 0; j < devices[i].gids_num; j++) {
-            if (devices[i].gids[j].index == (unsigned)settings->gid_index) {
-                return &devices[i].gids[j];
-            }
+    struct ibv_device **list = ibv_get_device_list(NULL);
+    struct ibv_context *context = NULL;
+    int i = 0;
+
+    while (list != NULL && list[i] != NULL && strcmp(ibv_get_device_name(list[i]), name) != 0) {
+        i++;
+    }
+    if (list == NULL || list[i] == NULL) {
+        error_set(err, MULTIFD_ERROR_INVALID,
+                  "there is no RDMA device \"%s\" (see: multifd devices)", name);
+    } else {
+        context = ibv_open_device(list[i]);
+        if (context == NULL) {
+            error_set_errno(err, MULTIFD_ERROR_DEVICE, errno, "ibv_open_device(%s)", name);
         }
     }
-    return NULL;
+    if (list != NULL) {
+        ibv_free_device_list(list);
+    }
+    return context;
+}
+
+static uint32_t port_of(const struct transport_settings *settings)
+{
+    return settings->ib_port == 0 ? 1 : settings->ib_port;
+}
+
+static int read_gid(const struct transport_settings *settings, struct in6_addr *gid,
+                    struct multifd_error *err)
+{
+    struct ibv_context *context = open_named(settings->ib_dev, err);
+    union ibv_gid raw;
+    int status;
+
+    if (context == NULL) {
+        return -1;
+    }
+    status = ibv_query_gid(context, (uint8_t)port_of(settings), settings->gid_index, &raw);
+    ibv_close_device(context);
+    if (status != 0 || memcmp(&raw, &in6addr_any, sizeof(raw)) == 0) {
+        return error_set(err, MULTIFD_ERROR_INVALID,
+                         "port %u of device \"%s\" has no GID with index %d (see: multifd devices)",
+                         port_of(settings), settings->ib_dev, settings->gid_index);
+    }
+    memcpy(gid, &raw, sizeof(*gid));
+    return 0;
 }
 
 /* The interface that has the link-local address of a RoCE GID: such an address needs its scope. */
@@ -187,7 +221,7 @@ static uint32_t scope_of(const struct transport_settings *settings)
     FILE *file;
 
     snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/%u/gid_attrs/ndevs/%d",
-             settings->ib_dev, settings->ib_port == 0 ? 1 : settings->ib_port, settings->gid_index);
+             settings->ib_dev, port_of(settings), settings->gid_index);
     file = fopen(path, "re");
     if (file == NULL) {
         return 0;
@@ -199,47 +233,26 @@ static uint32_t scope_of(const struct transport_settings *settings)
     return if_nametoindex(name);
 }
 
-static void gid_to_address(const struct multifd_device_gid *gid,
-                           const struct transport_settings *settings,
-                           struct sockaddr_storage *address)
-{
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
-    struct sockaddr_in *in = (struct sockaddr_in *)address;
-    struct in6_addr raw;
-
-    inet_pton(AF_INET6, gid->text, &raw);
-    memset(address, 0, sizeof(*address));
-    if (IN6_IS_ADDR_V4MAPPED(&raw)) {
-        in->sin_family = AF_INET;
-        memcpy(&in->sin_addr, &raw.s6_addr[12], sizeof(in->sin_addr));
-        return;
-    }
-    in6->sin6_family = AF_INET6;
-    in6->sin6_addr = raw;
-    if (IN6_IS_ADDR_LINKLOCAL(&raw)) {
-        in6->sin6_scope_id = scope_of(settings);
-    }
-}
-
 int verbs_device_gid_address(const struct transport_settings *settings,
                              struct sockaddr_storage *address, struct multifd_error *err)
 {
-    const struct multifd_device_gid *gid;
-    struct multifd_device *devices = NULL;
-    size_t count = 0;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+    struct sockaddr_in *in = (struct sockaddr_in *)address;
+    struct in6_addr gid;
 
-    if (verbs_device_list(&devices, &count, err) != 0) {
+    if (read_gid(settings, &gid, err) != 0) {
         return -1;
     }
-    gid = find_gid(devices, count, settings);
-    if (gid == NULL) {
-        error_set(err, MULTIFD_ERROR_INVALID,
-                  "device \"%s\" has no GID with index %d (see: "
-                  "multifd devices)",
-                  settings->ib_dev, settings->gid_index);
-    } else {
-        gid_to_address(gid, settings, address);
+    memset(address, 0, sizeof(*address));
+    if (IN6_IS_ADDR_V4MAPPED(&gid)) {
+        in->sin_family = AF_INET;
+        memcpy(&in->sin_addr, &gid.s6_addr[12], sizeof(in->sin_addr));
+        return 0;
     }
-    free(devices);
-    return gid == NULL ? -1 : 0;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_addr = gid;
+    if (IN6_IS_ADDR_LINKLOCAL(&gid)) {
+        in6->sin6_scope_id = scope_of(settings);
+    }
+    return 0;
 }

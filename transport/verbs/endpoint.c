@@ -55,6 +55,11 @@ static uint16_t endpoint_port(const struct transport_endpoint *base)
     return of_const(base)->port;
 }
 
+static void endpoint_set_timeout(struct transport_endpoint *base, uint32_t timeout_ms)
+{
+    of(base)->settings.timeout_ms = timeout_ms;
+}
+
 static void endpoint_limits(const struct transport_endpoint *base, struct transport_limits *limits)
 {
     limits->max_message = of_const(base)->domain->max_msg_sz;
@@ -93,6 +98,7 @@ static const struct transport_endpoint_ops endpoint_ops = {
     .accept = verbs_accept,
     .reject = verbs_reject,
     .connect = verbs_connect,
+    .set_timeout = endpoint_set_timeout,
     .limits = endpoint_limits,
     .check_memory = endpoint_check_memory,
     .register_memory = endpoint_register_memory,

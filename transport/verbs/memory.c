@@ -17,7 +17,8 @@ static int explain_memlock(uint64_t needed, uint64_t allowed, struct multifd_err
                      "%llu KiB of memory must be locked, but the limit is %llu KiB: raise it with "
                      "\"ulimit -l unlimited\", memlock in /etc/security/limits.conf, or "
                      "LimitMEMLOCK=infinity in a systemd unit",
-                     (unsigned long long)(needed / 1024), (unsigned long long)(allowed / 1024));
+                     (unsigned long long)(needed / 1024 + (needed % 1024 != 0)),
+                     (unsigned long long)(allowed / 1024));
 }
 
 int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
