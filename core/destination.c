@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/destination_setup.h"
 #include "core/digest.h"
 #include "core/registration.h"
@@ -305,14 +306,15 @@ static int compare_digests(struct multifd_destination *destination, struct multi
     struct message message;
 
     for (uint32_t i = 0; i < table->num; i++) {
-        const struct multifd_ram_block *block;
+        const struct multifd_ram_block *block = table->blocks[i];
 
         if (control_expect(destination->control, MESSAGE_BLOCK_DIGEST, &message, err) != 0) {
             return -1;
         }
-        block = message.digest.block < table->num ? table->blocks[message.digest.block] : NULL;
-        if (block == NULL) {
-            return error_set(err, MULTIFD_ERROR_PROTOCOL, "a digest of a RAM block that is none");
+        if (message.digest.block != i) {
+            return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                             "a digest of RAM block %u where that of %u is due",
+                             message.digest.block, i);
         }
         if (digest_block(block, digest, err) != 0) {
             return -1;
@@ -409,20 +411,37 @@ int multifd_recv_sync_main(struct multifd_destination *destination, struct multi
     return 0;
 }
 
-static void release(struct multifd_destination *destination)
+static void disconnect(void *channel)
 {
+    destination_channel_disconnect(channel);
+}
+
+/* Channels come in any order: those that did, one behind the other. */
+static uint32_t existing_channels(const struct multifd_destination *destination, void **channels)
+{
+    uint32_t num = 0;
+
     for (uint32_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
         if (destination->channels[i] != NULL) {
-            destination_channel_stop(destination->channels[i]);
+            channels[num++] = destination->channels[i];
         }
+    }
+    return num;
+}
+
+static void release(struct multifd_destination *destination)
+{
+    void *channels[MULTIFD_CHANNELS_MAX];
+    uint32_t num = existing_channels(destination, channels);
+
+    for (uint32_t i = 0; i < num; i++) {
+        destination_channel_stop(channels[i]);
     }
     /* Before the channels are gone: a failure is told while the connection still carries it. */
     control_delete(&destination->control);
-    for (uint32_t i = 0; i < MULTIFD_CHANNELS_MAX; i++) {
-        if (destination->channels[i] != NULL) {
-            destination_channel_disconnect(destination->channels[i]);
-        }
-    }
+    /* At once: a queue pair whose peer is out of reach takes its time to go (rxe: most of a
+     * second). */
+    parallel_for_each(channels, num, disconnect);
     registration_release(&destination->session);
 }
 

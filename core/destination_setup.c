@@ -10,7 +10,6 @@
 
 /* What the source may want at the least; smaller pieces would make the table of them a burden. */
 #define PAGE_SIZE_LEAST   1024u
-#define TIMEOUT_LEAST     200u
 #define PIECE_SHIFT_LEAST 20u
 
 static int check_hello(const struct multifd_destination *destination,
@@ -35,7 +34,7 @@ static int check_hello(const struct multifd_destination *destination,
     if (hello->channels == 0) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source wants no channel");
     }
-    if (hello->timeout_ms < TIMEOUT_LEAST) {
+    if (hello->timeout_ms < MESSAGE_LEAST_TIMEOUT) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's timeout of %u ms is too short",
                          hello->timeout_ms);
     }
@@ -94,47 +93,46 @@ static int ask_for_block(struct multifd_destination *destination, const char *na
                : 0;
 }
 
-static int take_block(struct multifd_destination *destination, const char *name, uint64_t length,
-                      bool *offered, struct multifd_error *err)
+/* This side's table takes the source's order: from now on both know a block by its index. */
+static int take_block(struct multifd_destination *destination, uint32_t index, const char *name,
+                      uint64_t length, struct multifd_error *err)
 {
     struct ram_table *table = &destination->session.blocks;
-    const struct multifd_ram_block *block = ram_table_find(table, name);
     uint32_t page_size = destination->session.options.page_size;
+    struct multifd_ram_block *block;
 
     if (length == 0 || length % page_size != 0) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL,
                          "the source's RAM block \"%s\" has %llu bytes, no multiple of %u", name,
                          (unsigned long long)length, page_size);
     }
-    if (block == NULL) {
-        if (ask_for_block(destination, name, length, err) != 0) {
-            return -1;
-        }
-        block = ram_table_find(table, name);
+    if (ram_table_find(table, name) == NULL && ask_for_block(destination, name, length, err) != 0) {
+        return -1;
+    }
+    block = ram_table_find(table, name);
+    if (block->index < index) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source has RAM block \"%s\" twice",
+                         name);
     }
     if (block->length != length) {
         return error_set(err, MULTIFD_ERROR_MISMATCH,
                          "RAM block \"%s\" has %llu bytes at the source, %llu at the destination",
                          name, (unsigned long long)length, (unsigned long long)block->length);
     }
-    if (offered[block->index]) {
-        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source has RAM block \"%s\" twice",
-                         name);
-    }
-    offered[block->index] = true;
+    ram_table_move(table, block, index);
     return 0;
 }
 
 /* Takes one message of the list in; *next is how far the list has come. */
 static int take_list(struct multifd_destination *destination, const struct message_ram_blocks *list,
-                     uint32_t *next, uint32_t *total, bool *offered, struct multifd_error *err)
+                     uint32_t *next, uint32_t *total, struct multifd_error *err)
 {
     if (list->first != *next || (*next != 0 && list->total != *total)) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's list of RAM blocks is broken");
     }
     for (uint32_t i = 0; i < list->num; i++) {
-        if (take_block(destination, list->blocks[i].name, list->blocks[i].length, offered, err) !=
-            0) {
+        if (take_block(destination, list->first + i, list->blocks[i].name, list->blocks[i].length,
+                       err) != 0) {
             return -1;
         }
     }
@@ -143,33 +141,25 @@ static int take_list(struct multifd_destination *destination, const struct messa
     return 0;
 }
 
-static int check_all_offered(const struct ram_table *table, const bool *offered,
-                             struct multifd_error *err)
-{
-    for (uint32_t i = 0; i < table->num; i++) {
-        if (!offered[i]) {
-            return error_set(err, MULTIFD_ERROR_MISMATCH,
-                             "the destination has a RAM block \"%s\" that the source lacks",
-                             table->blocks[i]->name);
-        }
-    }
-    return 0;
-}
-
 static int take_blocks(struct multifd_destination *destination, struct multifd_error *err)
 {
-    bool offered[MULTIFD_BLOCKS_MAX] = {false};
+    const struct ram_table *table = &destination->session.blocks;
     struct message message;
     uint32_t total = 0;
     uint32_t next = 0;
 
     do {
         if (control_expect(destination->control, MESSAGE_RAM_BLOCKS, &message, err) != 0 ||
-            take_list(destination, &message.ram_blocks, &next, &total, offered, err) != 0) {
+            take_list(destination, &message.ram_blocks, &next, &total, err) != 0) {
             return -1;
         }
     } while (next < total);
-    return check_all_offered(&destination->session.blocks, offered, err);
+    if (table->num > total) {
+        return error_set(err, MULTIFD_ERROR_MISMATCH,
+                         "the destination has a RAM block \"%s\" that the source lacks",
+                         table->blocks[total]->name);
+    }
+    return 0;
 }
 
 /*

@@ -49,6 +49,20 @@ int greeting_decode(const struct transport_greeting *in, struct greeting *greeti
     return 0;
 }
 
+int greeting_check_answer(const struct transport_greeting *answer,
+                          const struct transport_greeting *offer, struct multifd_error *err)
+{
+    struct greeting greeting;
+
+    if (greeting_decode(answer, &greeting, err) != 0) {
+        return -1;
+    }
+    if (memcmp(answer->bytes, offer->bytes, GREETING_BYTES) != 0) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the peer's greeting answers another one");
+    }
+    return 0;
+}
+
 int greeting_explain(const struct transport_greeting *in, struct multifd_error *err)
 {
     static const char *const texts[] = {
@@ -58,7 +72,7 @@ int greeting_explain(const struct transport_greeting *in, struct multifd_error *
         [GREETING_UNKNOWN] = "it does not expect this connection",
         [GREETING_FAILED] = "the session has failed there",
     };
-    struct greeting greeting;
+    struct greeting greeting = {.reason = GREETING_WELCOME};
 
     if (greeting_decode(in, &greeting, err) != 0) {
         return -1;

@@ -55,6 +55,13 @@ void greeting_encode(const struct greeting *greeting, struct transport_greeting 
 int greeting_decode(const struct transport_greeting *in, struct greeting *greeting,
                     struct multifd_error *err);
 
+/*
+ * Checks the greeting with which a connection was accepted: it is the one that was offered, given
+ * back. -1 with *err as for greeting_decode.
+ */
+int greeting_check_answer(const struct transport_greeting *answer,
+                          const struct transport_greeting *offer, struct multifd_error *err);
+
 /* Turns a refusal's greeting into an error that says why. */
 int greeting_explain(const struct transport_greeting *in, struct multifd_error *err);
 

@@ -54,7 +54,7 @@ static void write_text(struct writer *to, const char *text)
 
 static const uint8_t *take(struct reader *from, size_t length)
 {
-    static const uint8_t zeros[MESSAGE_DIGEST_BYTES];
+    static const uint8_t zeros[MESSAGE_DIGEST_BYTES] = {0};
     const uint8_t *at = from->at;
 
     if (from->bad || (size_t)(from->end - from->at) < length) {

@@ -17,6 +17,8 @@
 /* Entries of one message; longer lists take several. */
 #define MESSAGE_MAX_BLOCKS 16u
 #define MESSAGE_MAX_PIECES 256u
+/* The shortest timeout that a side may ask for, in ms: the option's. */
+#define MESSAGE_LEAST_TIMEOUT 200u
 /* Bytes of a SHA-256. */
 #define MESSAGE_DIGEST_BYTES 32u
 

@@ -47,7 +47,7 @@ int method_table_register(struct method_table *table, uint32_t flag, const char 
 
 const struct multifd_methods *method_table_get(const struct method_table *table, uint32_t flag)
 {
-    return slot_of(flag) < METHODS_MAX ? table->methods[slot_of(flag)].ops : NULL;
+    return (flag & ~MULTIFD_FLAG_COMPRESSION_MASK) == 0 ? table->methods[slot_of(flag)].ops : NULL;
 }
 
 const char *method_table_name(const struct method_table *table, uint32_t flag)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/option_table.h"
 
+#include "core/message.h"
 #include "core/options.h"
 
 #include <assert.h>
@@ -47,7 +48,8 @@ static const struct option_entry entries[] = {
     {OPTION_COUNT, FIELD(window), .least = 1, .most = 1024},
     {OPTION_TEXT, FIELD(method)},
     {OPTION_FLAG, FIELD(verify)},
-    {OPTION_TIME, FIELD(transport.timeout_ms), .least = 200, .most = 3600000, .unit_ns = MS},
+    {OPTION_TIME, FIELD(transport.timeout_ms), .least = MESSAGE_LEAST_TIMEOUT, .most = 3600000,
+     .unit_ns = MS},
     {OPTION_TIME, FIELD(poll_us), .least = 0, .most = 1000000, .unit_ns = US},
     {OPTION_CHOICE, FIELD(registration), .choices = registration_choices},
     {OPTION_SIZE, FIELD(piece_size), .least = KIB * KIB, .most = KIB * KIB * KIB * KIB,

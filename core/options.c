@@ -140,7 +140,7 @@ int multifd_options_set(struct multifd_options *options, const char *name, const
 {
     const struct option_entry *entry = option_table_find(name);
     struct multifd_error unused;
-    uint64_t number;
+    uint64_t number = 0;
 
     err = err == NULL ? &unused : err;
     if (entry == NULL) {

@@ -80,6 +80,16 @@ struct multifd_ram_block *ram_table_find(const struct ram_table *table, const ch
     return NULL;
 }
 
+void ram_table_move(struct ram_table *table, struct multifd_ram_block *block, uint32_t index)
+{
+    struct multifd_ram_block *other = table->blocks[index];
+
+    table->blocks[block->index] = other;
+    other->index = block->index;
+    table->blocks[index] = block;
+    block->index = index;
+}
+
 uint64_t ram_table_bytes(const struct ram_table *table)
 {
     uint64_t bytes = 0;

@@ -49,6 +49,9 @@ void ram_table_clear(struct ram_table *table);
 /* The block of that name, or NULL. */
 struct multifd_ram_block *ram_table_find(const struct ram_table *table, const char *name);
 
+/* Exchanges a block with the one that has that index. */
+void ram_table_move(struct ram_table *table, struct multifd_ram_block *block, uint32_t index);
+
 /* Bytes of all blocks. */
 uint64_t ram_table_bytes(const struct ram_table *table);
 

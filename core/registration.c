@@ -134,7 +134,8 @@ static uint32_t wanted_threads(const struct session *session)
         threads = processors < 1 ? 1 : (uint32_t)processors;
         threads = threads > THREADS_AUTO_MAX ? THREADS_AUTO_MAX : threads;
     }
-    return threads < pieces ? threads : pieces;
+    threads = threads < pieces ? threads : pieces;
+    return threads == 0 ? 1 : threads;
 }
 
 static int start_threads(struct registration *registration, struct multifd_error *err)

@@ -76,7 +76,7 @@ void session_add_waker(struct session *session, struct waker *waker)
     pthread_mutex_unlock(&session->lock);
 }
 
-void session_remove_waker(struct session *session, struct waker *waker)
+void session_remove_waker(struct session *session, const struct waker *waker)
 {
     pthread_mutex_lock(&session->lock);
     for (uint32_t i = 0; i < session->wakers_num; i++) {

@@ -66,7 +66,7 @@ void session_fini(struct session *session);
 void session_add_waker(struct session *session, struct waker *waker);
 
 /* Takes it out again, before it is released. */
-void session_remove_waker(struct session *session, struct waker *waker);
+void session_remove_waker(struct session *session, const struct waker *waker);
 
 /* Makes the session fail unless it has failed or finished. Any thread. */
 void session_fail(struct session *session, const struct multifd_error *err);

@@ -147,8 +147,13 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
 static int step(void *owner, bool *busy, struct multifd_error *err)
 {
     struct source_channel *channel = owner;
+    struct transport_message message;
 
     *busy = false;
+    if (channel->channel->ops->receive(channel->channel, &message)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "the destination sent a message of %u bytes on a channel", message.length);
+    }
     if (send_batches(channel, busy, err) != 0) {
         return -1;
     }
@@ -194,7 +199,7 @@ static int connect_channel(struct source_channel *channel, struct multifd_error 
                    ? greeting_explain(&answer, err)
                    : -1;
     }
-    return 0;
+    return greeting_check_answer(&answer, &offer, err);
 }
 
 /* The transports place payloads straight from guest memory; nothing else is built yet. */

@@ -3,6 +3,7 @@
 #include "core/base/checked.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/packet.h"
 #include "core/registration.h"
 #include "core/source.h"
@@ -33,6 +34,10 @@ static int connect_control(struct multifd_source *source, struct multifd_error *
                    ? greeting_explain(&answer, err)
                    : -1;
     }
+    if (greeting_check_answer(&answer, &offer, err) != 0) {
+        channel->ops->free(channel);
+        return -1;
+    }
     source->control = control_new(session, channel, err);
     return source->control == NULL ? -1 : 0;
 }
@@ -54,6 +59,12 @@ static int say_hello(struct multifd_source *source, uint32_t method, struct mult
     if (control_send(source->control, &message, err) != 0 ||
         control_expect(source->control, MESSAGE_HELLO_OK, &message, err) != 0) {
         return -1;
+    }
+    if (message.hello_ok.timeout_ms < MESSAGE_LEAST_TIMEOUT ||
+        message.hello_ok.timeout_ms > options->transport.timeout_ms) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "the destination answered a timeout of %u ms with %u ms",
+                         options->transport.timeout_ms, message.hello_ok.timeout_ms);
     }
     control_set_timeout(source->control, message.hello_ok.timeout_ms);
     return 0;
@@ -242,17 +253,24 @@ int multifd_save_setup(struct multifd_source *source, struct multifd_error *err)
     return 0;
 }
 
+static void disconnect(void *channel)
+{
+    source_channel_disconnect(channel);
+}
+
 void source_release(struct multifd_source *source)
 {
-    uint32_t channels = atomic_load(&source->channels_num);
+    uint32_t num = atomic_load(&source->channels_num);
+    void *channels[MULTIFD_CHANNELS_MAX];
 
-    for (uint32_t i = 0; i < channels; i++) {
+    for (uint32_t i = 0; i < num; i++) {
         source_channel_stop(source->channels[i]);
+        channels[i] = source->channels[i];
     }
     /* Before the channels are gone: a failure is told while the connection still carries it. */
     control_delete(&source->control);
-    for (uint32_t i = 0; i < channels; i++) {
-        source_channel_disconnect(source->channels[i]);
-    }
+    /* At once: a queue pair whose peer is out of reach takes its time to go (rxe: most of a
+     * second). */
+    parallel_for_each(channels, num, disconnect);
     registration_release(&source->session);
 }

@@ -21,7 +21,8 @@
 
 static uint8_t *map_touched(uint64_t length, int fill)
 {
-    uint8_t *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *memory =
+        mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED) {
         perror("mmap");
@@ -31,7 +32,8 @@ static uint8_t *map_touched(uint64_t length, int fill)
     return memory;
 }
 
-/* Whole packets: pages in order. Scattered: first the even pages, then the odd, so that no two adjoin. */
+/* Whole packets: pages in order. Scattered: first the even pages, then the odd, so that no two
+ * adjoin. */
 static void order_pages(uint64_t *offsets, uint32_t pages, bool scattered)
 {
     uint32_t half = (pages + 1) / 2;
@@ -96,22 +98,26 @@ static void measure(const struct transfer_plan *plan, const char *name, const ch
     printf("%-16s %8u %10.2f %10.2f %8.2f", name, plan->channels, median(theirs, pairs),
            median(ours, pairs), median(ratios, pairs));
     printf("   %.2f .. %.2f\n", ratios[0], ratios[pairs - 1]);
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
     uint64_t length = (argc > 2 ? strtoull(argv[2], NULL, 10) : 256) << 20;
-    int pairs = argc > 3 ? atoi(argv[3]) : 7;
-    struct transfer_plan plan = {.length = length,
-                                 .pages = (uint32_t)(length / PAGE),
-                                 .page_size = PAGE,
-                                 .window = 16};
-    uint64_t *offsets = malloc(plan.pages * sizeof(*offsets));
+    int pairs = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 7;
+    struct transfer_plan plan = {
+        .length = length, .pages = (uint32_t)(length / PAGE), .page_size = PAGE, .window = 16};
+    uint64_t *offsets;
 
-    if (argc < 2 || offsets == NULL || pairs < 1 || pairs > PAIRS) {
-        fprintf(stderr, "usage: figure ADDRESS [MIB [PAIRS]]   address such as rdma:10.0.0.1:4444\n");
+    if (argc < 2 || length == 0 || pairs < 1 || pairs > PAIRS) {
+        fprintf(stderr,
+                "usage: figure ADDRESS [MIB [PAIRS]]   address such as rdma:10.0.0.1:4444\n");
         return 2;
+    }
+    offsets = calloc(plan.pages, sizeof(*offsets));
+    if (offsets == NULL) {
+        perror("calloc");
+        return 1;
     }
     plan.source = map_touched(length, 1);
     plan.destination = map_touched(length, 0);

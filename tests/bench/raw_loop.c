@@ -75,8 +75,8 @@ static void open_device(struct raw_loop *loop)
 
 static struct ibv_mr *register_memory(struct raw_loop *loop, void *address, size_t length)
 {
-    struct ibv_mr *mr = ibv_reg_mr(loop->pd, address, length,
-                                   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    struct ibv_mr *mr =
+        ibv_reg_mr(loop->pd, address, length, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
 
     check(mr != NULL, "ibv_reg_mr");
     return mr;
@@ -88,7 +88,9 @@ static struct ibv_qp *make_qp(struct raw_loop *loop, struct ibv_cq *cq, uint32_t
     struct ibv_qp_init_attr attr = {
         .send_cq = cq,
         .recv_cq = cq,
-        .cap = {.max_send_wr = send_wr, .max_recv_wr = receive_wr, .max_send_sge = 1,
+        .cap = {.max_send_wr = send_wr,
+                .max_recv_wr = receive_wr,
+                .max_send_sge = 1,
                 .max_recv_sge = 1},
         .qp_type = IBV_QPT_RC,
     };
@@ -120,11 +122,8 @@ static void connect_qp(const struct raw_loop *loop, struct ibv_qp *qp, uint32_t 
                             .sgid_index = (uint8_t)loop->gid_index,
                             .hop_limit = 64}},
     };
-    struct ibv_qp_attr rts = {.qp_state = IBV_QPS_RTS,
-                              .timeout = 16,
-                              .retry_cnt = 7,
-                              .rnr_retry = 7,
-                              .max_rd_atomic = 1};
+    struct ibv_qp_attr rts = {
+        .qp_state = IBV_QPS_RTS, .timeout = 16, .retry_cnt = 7, .rnr_retry = 7, .max_rd_atomic = 1};
 
     check(ibv_modify_qp(qp, &rtr,
                         IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |

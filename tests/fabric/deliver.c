@@ -178,7 +178,7 @@ static enum ibv_wc_status make_message(struct fabric_qp *qp, const struct fabric
     status = check_local(qp, work);
     if (status == IBV_WC_SUCCESS) {
         free(message->bytes);
-        message->capacity = work->length + 4096;
+        message->capacity = work->length + 8192;
         message->bytes = fabric_calloc(message->capacity, 1);
         message->length = work->length;
         message->qp_num = qp->qp.qp_num;

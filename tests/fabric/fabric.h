@@ -6,7 +6,8 @@
  * A test links the library `fabric` instead of -libverbs -lrdmacm. Everything the code under test
  * does through verbs.h and rdma_cma.h then happens here: bytes really move between queue pairs, on
  * one wire thread per queue pair. The functions below may be called from any thread, except
- * fabric_reset(), the fabric_on_ functions and the fault setters, which belong before the session starts.
+ * fabric_reset(), the fabric_on_ functions and the fault setters, which belong before the session
+ * starts.
  *
  * Misuse that a real device would answer with a hang or with silent damage (a completion queue
  * overflow, destroying something whose events were never acknowledged) prints what happened and
@@ -74,7 +75,7 @@ void fabric_fail_call_named(const char *name, unsigned long n, int errno_);
 unsigned long fabric_calls(void); /* since the reset */
 unsigned long fabric_cleanup_calls(void);
 unsigned long fabric_calls_named(const char *name);
-unsigned long fabric_failed_calls(void);   /* how many faults of calls have struck */
+unsigned long fabric_failed_calls(void); /* how many faults of calls have struck */
 /* The first call that was failed, a clean-up call only if no other was; NULL when none was. */
 const char *fabric_failed_call_name(void);
 

@@ -116,7 +116,7 @@ static int insert(struct fabric_mr *mr)
     uint64_t limit = fabric_opts()->memlock;
     static uint32_t next;
 
-    mr->locked = mr->access & IBV_ACCESS_ON_DEMAND ? 0 : mr->mr.length;
+    mr->locked = (mr->access & IBV_ACCESS_ON_DEMAND) ? 0 : mr->mr.length;
     mr->epoch = epoch;
     if (limit && mr->locked > 0 && locked + mr->locked > limit) {
         return ENOMEM;

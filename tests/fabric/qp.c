@@ -212,7 +212,7 @@ static int check_values(const struct ibv_qp_attr *attr, int mask)
 
 static int check_transition(int from, const struct ibv_qp_attr *attr, int mask)
 {
-    enum ibv_qp_state to = mask & IBV_QP_STATE ? attr->qp_state : (enum ibv_qp_state)from;
+    enum ibv_qp_state to = (mask & IBV_QP_STATE) ? attr->qp_state : (enum ibv_qp_state)from;
 
     if (to == IBV_QPS_ERR || to == IBV_QPS_RESET) {
         return mask == IBV_QP_STATE ? 0 : EINVAL;

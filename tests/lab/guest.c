@@ -39,7 +39,10 @@ struct guest *guest_new(uint32_t pages, uint32_t page_size)
         perror("guest");
         exit(1);
     }
-    *guest = (struct guest){memory, dirty, pages, page_size};
+    guest->words = memory;
+    guest->dirty = dirty;
+    guest->pages = pages;
+    guest->page_size = page_size;
     return guest;
 }
 
@@ -88,8 +91,8 @@ static bool is_right(uint64_t value, uint32_t page, uint32_t word, uint32_t leas
 {
     uint32_t round = guest_round_of(value);
 
-    return (value & ((UINT64_C(1) << ROUND_SHIFT) - 1)) == place_of(page, word) &&
-           round >= least && round <= most;
+    return (value & ((UINT64_C(1) << ROUND_SHIFT) - 1)) == place_of(page, word) && round >= least &&
+           round <= most;
 }
 
 bool guest_page_is_whole(const _Atomic uint64_t *words, uint32_t page, uint32_t page_size,

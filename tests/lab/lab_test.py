@@ -2,8 +2,8 @@
 """What the lab tests share.
 
 A test is one script in two roles: on the host it starts lab nodes that run the same script again,
-in the nodes it does the work and prints TAP lines. The host repeats them, adds the time it took, and
-exits with a status that is not 0 when a line was "not ok" or the nodes did not reach the end.
+in the nodes it does the work and prints TAP lines. The host repeats them, adds the time it took,
+and exits with a status that is not 0 when a line was "not ok" or the nodes did not reach the end.
 """
 import argparse
 import os
@@ -49,15 +49,15 @@ class Theme:
     """A test script: its name, what its nodes run, and how long that may take at most."""
 
     def __init__(self, name, node, description, engines=('uml', 'vm'), peer=None, host=None,
-                 limit=600, lab_options=()):
+                 parts=None, limit=600):
         self.name = name
         self.node = node              # function of a Setting, in node 1
         self.peer = peer              # function of a Setting, in node 2, when there is one
         self.host = host              # function of a Setting, on the host, before the nodes
         self.description = description
         self.engines = engines
-        self.limit = limit
-        self.lab_options = lab_options
+        self.parts = parts            # function of a Setting: names of parts, each with new nodes
+        self.limit = limit            # seconds that the nodes of one part may take
 
 
 class Setting:
@@ -70,6 +70,7 @@ class Setting:
         self.random = random.Random(options.seed)
         self.build = os.path.realpath(options.build)
         self.share = options.share
+        self.part = options.part
         self.multifd = os.path.join(self.build, 'tools', 'multifd', 'multifd')
         self.tap = Tap()
 
@@ -91,6 +92,7 @@ def parse_arguments(theme):
         help='of all that is random; printed; default: from the clock')
     add('--inside', choices=['node', 'peer'], help=argparse.SUPPRESS)
     add('--share', help=argparse.SUPPRESS)
+    add('--part', help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -99,11 +101,12 @@ def node_command(theme, options, role):
              '--build', os.path.realpath(options.build), '--seed', str(options.seed)]
     words += ['--quick'] if options.quick else []
     words += ['--share', options.share] if theme.peer else []
+    words += ['--part', options.part] if options.part else []
     return shlex.join(words)
 
 
 def run_nodes(theme, options, tap):
-    command = [LAB, '--engine', options.engine, '--timeout', str(theme.limit), *theme.lab_options]
+    command = [LAB, '--engine', options.engine, '--timeout', str(theme.limit)]
     if theme.peer:
         command += ['--share', options.share, '--peer', node_command(theme, options, 'peer')]
     command.append(node_command(theme, options, 'node'))
@@ -128,8 +131,9 @@ def run_host(theme, options):
         sys.exit(f'{sys.argv[0]}: {setting.multifd} is missing: build first, or give --build')
     if theme.host:
         theme.host(setting)
-    with tempfile.TemporaryDirectory(prefix='lab-test-', dir='/var/tmp') as options.share:
-        run_nodes(theme, options, setting.tap)
+    for options.part in theme.parts(setting) if theme.parts else [None]:
+        with tempfile.TemporaryDirectory(prefix='lab-test-', dir='/var/tmp') as options.share:
+            run_nodes(theme, options, setting.tap)
     status = setting.tap.end()
     print(f'# {theme.name}, engine {options.engine}: {setting.tap.passed} passed, '
           f'{setting.tap.failed} failed, {time.monotonic() - began:.1f} s', flush=True)

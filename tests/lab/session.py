@@ -54,6 +54,14 @@ class Program:
         """Waits until it ends, at most so long."""
         return bool(select.select([self.pidfd], [], [], max(seconds, 0))[0])
 
+    def wait_for_line(self, line, seconds):
+        """Waits until it has printed that line."""
+        end = time.monotonic() + seconds
+        while not self.has_ended(0.01) and time.monotonic() < end:
+            with open(f'/proc/self/fd/{self.out.fileno()}', encoding='utf-8') as out:
+                if line in out.read().splitlines():
+                    return
+
     def wait(self, seconds):
         """The Result; a program that has not ended in time is killed and has status None."""
         in_time = self.has_ended(seconds)
@@ -87,20 +95,22 @@ class Sides:
         host = address or self.address
         return f'rdma:[{host}]:{self.port}' if ':' in host else f'rdma:{host}:{self.port}'
 
-    def recv(self, *words, address=None, seconds=30):
-        """Starts recv on the next port and waits until a source can connect."""
+    def recv(self, *words, address=None, seconds=30, by=()):
+        """Starts recv on the next port and waits until a source can connect. `by` is a program that
+        runs it, with its arguments."""
         self.port += 1
         if os.path.exists(self.ready):
             os.unlink(self.ready)
-        program = Program([self.multifd, 'recv', self.where(address), '--ready', self.ready, *words])
+        program = Program([*by, self.multifd, 'recv', self.where(address), '--ready', self.ready,
+                           *words])
         end = time.monotonic() + seconds
         while not (os.path.exists(self.ready) and os.path.getsize(self.ready)):
             if program.has_ended(0.01) or time.monotonic() > end:
                 break
         return program
 
-    def send(self, *words, address=None):
-        return Program([self.multifd, 'send', self.where(address), *words])
+    def send(self, *words, address=None, by=()):
+        return Program([*by, self.multifd, 'send', self.where(address), *words])
 
 
 def path(name):
@@ -114,7 +124,7 @@ def remove(*names):
 
 
 def make_file(name, size, source=random):
-    """A file of random bytes, in memory. Not the kernel's, which a young node may wait minutes for."""
+    """A file of random bytes, in memory. Not the kernel's: a young node may lack them long."""
     with open(path(name), 'wb') as file:
         for offset in range(0, size, CHUNK):
             file.write(source.randbytes(min(CHUNK, size - offset)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spy - a zero-copy method, like nocomp but with bits of its own, that records which channel carries
- * each page, and looks at each page when the destination says that it is in place.
+ * spy - a zero-copy method, like nocomp but with bits of its own, that records which channel
+ * carries each page, and looks at each page when the destination says that it is in place.
  *
  * Hooks get no pointer of their own before they are called, so there is one spy in a process.
  */

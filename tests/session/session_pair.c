@@ -135,7 +135,8 @@ static int add_destination_blocks(struct session_pair *pair,
         return 0;
     }
     for (uint32_t i = 0; i < pair->blocks_num; i++) {
-        struct pair_block *block = &pair->blocks[i];
+        uint32_t at = pair->plan.blocks_backwards ? pair->blocks_num - 1 - i : i;
+        struct pair_block *block = &pair->blocks[at];
 
         if (multifd_destination_add_block(destination, block->name, block->to, block->length,
                                           err) != 0) {
@@ -311,7 +312,7 @@ static void read_source(struct pair_side *side, const struct multifd_source *sou
     }
 }
 
-static void run_source(struct session_pair *pair)
+void pair_run_source(struct session_pair *pair)
 {
     struct pair_side *side = &pair->source_side;
     struct multifd_options *options = pair_options(pair, true);
@@ -367,7 +368,7 @@ void pair_run(struct session_pair *pair)
     watchdog_start(WATCHDOG_SECONDS, pair->plan.name);
     pair_start_destination(pair);
     if (pair->port != 0) {
-        run_source(pair);
+        pair_run_source(pair);
     }
     pair_join_destination(pair);
     watchdog_stop();

@@ -53,9 +53,10 @@ struct pair_plan {
     void (*synced)(struct session_pair *pair, uint32_t round);
     /* Called on both threads before the sessions are made, with the side's options. */
     void (*configure)(struct session_pair *pair, struct multifd_options *options, bool source);
-    bool ask_for_blocks; /* the destination gets its blocks through on_block */
-    uint16_t port;       /* 0: chosen */
-    void *opaque;        /* the test's own */
+    bool blocks_backwards; /* the destination adds its blocks in the opposite order */
+    bool ask_for_blocks;   /* the destination gets its blocks through on_block */
+    uint16_t port;         /* 0: chosen */
+    void *opaque;          /* the test's own */
 };
 
 struct pair_block {
@@ -109,6 +110,8 @@ struct multifd_options *pair_options(struct session_pair *pair, bool source);
 void pair_start_destination(struct session_pair *pair); /* returns when it listens, or has failed */
 void pair_address(const struct session_pair *pair, char address[64]);
 void pair_add_source_blocks(struct session_pair *pair, struct multifd_source *source);
+/* The whole source, on this thread. */
+void pair_run_source(struct session_pair *pair);
 void pair_join_destination(struct session_pair *pair);
 
 /* Queues every page of a block, or of all. */

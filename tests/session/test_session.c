@@ -131,6 +131,20 @@ static void several_blocks(void **state)
     run_equal(&plan);
 }
 
+/* The two sides may name their blocks in different order. */
+static void blocks_in_another_order(void **state)
+{
+    static const struct pair_setting settings[] = {{"verify", "on"}, {NULL, NULL}};
+    const struct pair_plan plan = {
+        .name = "another order",
+        .source_settings = settings,
+        .blocks_backwards = true,
+        .blocks = {{"a", 64 * 4096}, {"b", 64 * 4096}, {"c", 2 << 20}, {"d", 4096}}};
+
+    (void)state;
+    run_equal(&plan);
+}
+
 /* More blocks than one message of the list holds. */
 static void many_blocks(void **state)
 {
@@ -375,6 +389,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(different_windows, reset),
     cmocka_unit_test_setup(page_sizes, reset),
     cmocka_unit_test_setup(several_blocks, reset),
+    cmocka_unit_test_setup(blocks_in_another_order, reset),
     cmocka_unit_test_setup(many_blocks, reset),
     cmocka_unit_test_setup(pieces_smaller_than_blocks, reset),
     cmocka_unit_test(short_messages),

@@ -122,6 +122,10 @@ int ibv_query_gid(struct ibv_context *context, uint8_t port, int index, union ib
         return -1;
     }
     assert_in_range(index, 0, MOCK_GIDS - 1);
+    if (port < 1 || port > MOCK_PORTS) {
+        errno = EINVAL;
+        return -1;
+    }
     *gid = device_of(context)->gids[port - 1][index];
     return 0;
 }

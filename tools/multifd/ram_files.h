@@ -13,12 +13,11 @@ struct ram_files *ram_files_new(const struct ram_specs *specs, uint64_t page_siz
 /* Opens every file of a source. */
 int ram_files_open_source(struct ram_files *files, struct multifd_error *err);
 
-/* Opens the files of a destination that exist or have a size; the others wait for ram_files_offer.
- */
+/* Opens the files of a destination that exist or have a size; others wait for ram_files_offer. */
 int ram_files_open_destination(struct ram_files *files, struct multifd_error *err);
 
 /* A multifd_block_fn, with the set as opaque: opens the file of a block that the source offers. */
-void *ram_files_offer(void *files, const char *name, uint64_t length, struct multifd_error *err);
+void *ram_files_offer(void *opaque, const char *name, uint64_t length, struct multifd_error *err);
 
 size_t ram_files_count(const struct ram_files *files);
 const char *ram_files_name(const struct ram_files *files, size_t index);

@@ -229,7 +229,7 @@ static uint32_t scope_of(const struct transport_settings *settings)
     if (fscanf(file, "%16s", name) != 1) {
         name[0] = '\0';
     }
-    fclose(file);
+    (void)fclose(file); /* only read */
     return if_nametoindex(name);
 }
 
@@ -238,7 +238,7 @@ int verbs_device_gid_address(const struct transport_settings *settings,
 {
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
     struct sockaddr_in *in = (struct sockaddr_in *)address;
-    struct in6_addr gid;
+    struct in6_addr gid = in6addr_any;
 
     if (read_gid(settings, &gid, err) != 0) {
         return -1;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 /* Bit of CAP_IPC_LOCK in the effective set of /proc/self/status (linux/capability.h). */
@@ -13,12 +14,13 @@
 
 static int explain_memlock(uint64_t needed, uint64_t allowed, struct multifd_error *err)
 {
+    uint64_t needed_kib = needed / 1024 + (needed % 1024 != 0);
+
     return error_set(err, MULTIFD_ERROR_MEMLOCK,
                      "%llu KiB of memory must be locked, but the limit is %llu KiB: raise it with "
                      "\"ulimit -l unlimited\", memlock in /etc/security/limits.conf, or "
                      "LimitMEMLOCK=infinity in a systemd unit",
-                     (unsigned long long)(needed / 1024 + (needed % 1024 != 0)),
-                     (unsigned long long)(allowed / 1024));
+                     (unsigned long long)needed_kib, (unsigned long long)(allowed / 1024));
 }
 
 int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
@@ -58,17 +60,19 @@ static bool has_ipc_lock(void)
 {
     FILE *status = fopen("/proc/self/status", "re");
     unsigned long long effective = 0;
+    static const char key[] = "CapEff:";
     char line[256];
 
     if (status == NULL) {
         return false;
     }
     while (fgets(line, sizeof(line), status) != NULL) {
-        if (sscanf(line, "CapEff: %llx", &effective) == 1) {
+        if (strncmp(line, key, strlen(key)) == 0) {
+            effective = strtoull(line + strlen(key), NULL, 16);
             break;
         }
     }
-    fclose(status);
+    (void)fclose(status); /* only read */
     return (effective >> CAP_IPC_LOCK_BIT & 1) != 0;
 }
 

@@ -8,8 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CREDIT_MAGIC   0x63726474u /* "crdt" */
-#define CREDIT_BUFFERS (VERBS_SENDER_RESERVE - 1)
+#define CREDIT_MAGIC     0x63726474u /* "crdt" */
+#define CREDIT_BUFFERS   (VERBS_SENDER_RESERVE - 1)
+#define CREDIT_BYTES_ALL ((size_t)CREDIT_BUFFERS * VERBS_CREDIT_BYTES)
 
 struct verbs_sender {
     struct ibv_qp *qp;
@@ -59,7 +60,7 @@ static void link_chain(struct verbs_sender *sender)
 
 static int allocate(struct verbs_sender *sender)
 {
-    size_t bytes = (size_t)sender->slots * sender->slot_size + CREDIT_BUFFERS * VERBS_CREDIT_BYTES;
+    size_t bytes = (size_t)sender->slots * sender->slot_size + CREDIT_BYTES_ALL;
 
     sender->memory = calloc(1, bytes);
     sender->slot_entries = calloc(sender->slots, sizeof(*sender->slot_entries));
@@ -90,7 +91,7 @@ struct verbs_sender *verbs_sender_new(struct ibv_pd *pd, const struct transport_
         error_set_nomem(err);
         goto delete_sender;
     }
-    bytes = (size_t)sender->slots * sender->slot_size + CREDIT_BUFFERS * VERBS_CREDIT_BYTES;
+    bytes = (size_t)sender->slots * sender->slot_size + CREDIT_BYTES_ALL;
     sender->mr = ibv_reg_mr(pd, sender->memory, bytes, IBV_ACCESS_LOCAL_WRITE);
     if (sender->mr == NULL) {
         error_set_errno(err, MULTIFD_ERROR_DEVICE, errno, "ibv_reg_mr(send slots, %zu bytes)",
