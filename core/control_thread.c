@@ -47,6 +47,11 @@ static int answer_request(struct control *control, struct message *message,
 static int peer_failed(const struct control *control, const struct message_error *error,
                        struct multifd_error *err)
 {
+    if (error->code == MULTIFD_ERROR_DISCONNECTED) {
+        /* It knows no more than that we have gone: what this side holds back tells at least as
+         * much. */
+        session_settle(control->session, true);
+    }
     error_set(err, MULTIFD_ERROR_PEER, "the %s failed: %s", control->session->peer, error->text);
     err->channel = error->channel;
     return -1;

@@ -96,7 +96,7 @@ static void no_memory_to_lock_names_the_limit(void **state)
 {
     (void)state;
     mock_fail("ibv_reg_mr", ENOMEM);
-    assert_not_registered(MULTIFD_ERROR_MEMLOCK, "limit is 64 KiB");
+    assert_not_registered(MULTIFD_ERROR_MEMLOCK, "limit of 64 KiB");
     ipc_lock = true;
     assert_not_registered(MULTIFD_ERROR_DEVICE, "Cannot allocate memory");
 }

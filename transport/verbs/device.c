@@ -192,6 +192,25 @@ static uint32_t port_of(const struct transport_settings *settings)
     return settings->ib_port == 0 ? 1 : settings->ib_port;
 }
 
+int verbs_device_check(const struct transport_settings *settings, struct multifd_error *err)
+{
+    struct ibv_context *context = open_named(settings->ib_dev, err);
+    struct ibv_port_attr attr;
+    int errnum;
+
+    if (context == NULL) {
+        return -1;
+    }
+    errnum = ibv_query_port(context, (uint8_t)port_of(settings), &attr);
+    ibv_close_device(context);
+    if (errnum != 0) {
+        return error_set(err, MULTIFD_ERROR_INVALID,
+                         "device \"%s\" has no port %u (see: multifd devices)", settings->ib_dev,
+                         port_of(settings));
+    }
+    return 0;
+}
+
 static int read_gid(const struct transport_settings *settings, struct in6_addr *gid,
                     struct multifd_error *err)
 {

@@ -11,6 +11,9 @@
 /* See multifd_devices_list. */
 int verbs_device_list(struct multifd_device **devices, size_t *count, struct multifd_error *err);
 
+/* Whether the device and port that the settings name exist. 0, or -1 with MULTIFD_ERROR_INVALID. */
+int verbs_device_check(const struct transport_settings *settings, struct multifd_error *err);
+
 /*
  * The IP address behind the GID that the settings name by device, port and index; rdma_cm chooses
  * GIDs by address.

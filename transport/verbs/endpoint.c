@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 #include "transport/verbs/connect.h"
+#include "transport/verbs/device.h"
 #include "transport/verbs/memory.h"
 #include "transport/verbs/resolve.h"
 
@@ -27,6 +28,10 @@ static int endpoint_listen(struct transport_endpoint *base, uint32_t backlog,
 {
     struct verbs_endpoint *endpoint = of(base);
 
+    /* Now, since a source that comes over another device is only refused. */
+    if (endpoint->settings.ib_dev[0] != '\0' && verbs_device_check(&endpoint->settings, err) != 0) {
+        return -1;
+    }
     if (verbs_cm_init(&endpoint->listener, endpoint->name, err) != 0) {
         return -1;
     }

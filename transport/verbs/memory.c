@@ -12,15 +12,27 @@
 /* Bit of CAP_IPC_LOCK in the effective set of /proc/self/status (linux/capability.h). */
 #define CAP_IPC_LOCK_BIT 14
 
+#define HOW_TO_RAISE                                                                               \
+    "raise it with \"ulimit -l unlimited\", memlock in /etc/security/limits.conf, or "             \
+    "LimitMEMLOCK=infinity in a systemd unit"
+
 static int explain_memlock(uint64_t needed, uint64_t allowed, struct multifd_error *err)
 {
     uint64_t needed_kib = needed / 1024 + (needed % 1024 != 0);
 
     return error_set(err, MULTIFD_ERROR_MEMLOCK,
-                     "%llu KiB of memory must be locked, but the limit is %llu KiB: raise it with "
-                     "\"ulimit -l unlimited\", memlock in /etc/security/limits.conf, or "
-                     "LimitMEMLOCK=infinity in a systemd unit",
+                     "%llu KiB of memory must be locked, but the limit is %llu KiB: " HOW_TO_RAISE,
                      (unsigned long long)needed_kib, (unsigned long long)(allowed / 1024));
+}
+
+/* The guest's memory alone would have fitted: what queue pairs and packets lock comes on top. */
+static int explain_refusal(uint64_t length, uint64_t allowed, struct multifd_error *err)
+{
+    return error_set(
+        err, MULTIFD_ERROR_MEMLOCK,
+        "no room to lock %llu KiB more: all that this process locks, queues and packets "
+        "included, counts against the limit of %llu KiB; " HOW_TO_RAISE,
+        (unsigned long long)(length / 1024), (unsigned long long)(allowed / 1024));
 }
 
 int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
@@ -33,7 +45,7 @@ int verbs_memory_register(const struct verbs_domain *domain, void *address, uint
         int errnum = errno;
 
         if (errnum == ENOMEM && verbs_memlock_limit() != UINT64_MAX) {
-            return explain_memlock(length, verbs_memlock_limit(), err);
+            return explain_refusal(length, verbs_memlock_limit(), err);
         }
         return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum,
                                "ibv_reg_mr(%s, %llu bytes of guest memory)",
