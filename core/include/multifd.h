@@ -37,8 +37,8 @@
  *
  * Sessions are independent of each other: any number may live in one process, in any threads.
  *  - Any thread, any time while the object exists: multifd_source_cancel,
- * multifd_destination_cancel, the *_statistics functions, multifd_recv_all_channels_created,
- * multifd_destination_port, multifd_error_name, multifd_version, multifd_devices_*.
+ *    multifd_destination_cancel, the *_statistics functions, multifd_recv_all_channels_created.
+ *  - Any thread: multifd_error_name, multifd_version, multifd_devices_*.
  *  - One thread at a time per object: everything else.
  *  - Async-signal-safe: none.
  */
