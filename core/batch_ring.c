@@ -7,22 +7,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/*
- * Deep enough that a channel finds the next batch while the session's thread fills one for another
- * channel; not so deep that a slow channel collects what an idle one could send.
- */
-#define SLOTS 8u
-
 #define CACHE_LINE 64
 
 struct batch_ring {
     alignas(CACHE_LINE) atomic_uint published; /* written by the producer only */
     alignas(CACHE_LINE) atomic_uint consumed;  /* written by the consumer only */
-    alignas(CACHE_LINE) struct page_batch batches[SLOTS];
+    alignas(CACHE_LINE) struct page_batch *batches;
     uint64_t *offsets;
+    uint32_t slots;
 };
 
-struct batch_ring *batch_ring_new(uint32_t pages, struct multifd_error *err)
+struct batch_ring *batch_ring_new(uint32_t slots, uint32_t pages, struct multifd_error *err)
 {
     struct batch_ring *ring = aligned_alloc(CACHE_LINE, sizeof(*ring));
 
@@ -30,16 +25,18 @@ struct batch_ring *batch_ring_new(uint32_t pages, struct multifd_error *err)
         error_set_nomem(err);
         return NULL;
     }
-    ring->offsets = calloc((size_t)SLOTS * pages, sizeof(*ring->offsets));
-    if (ring->offsets == NULL) {
-        free(ring);
+    ring->slots = slots;
+    ring->batches = calloc(slots, sizeof(*ring->batches));
+    ring->offsets = calloc((size_t)slots * pages, sizeof(*ring->offsets));
+    if (ring->batches == NULL || ring->offsets == NULL) {
+        batch_ring_delete(&ring);
         error_set_nomem(err);
         return NULL;
     }
     atomic_init(&ring->published, 0);
     atomic_init(&ring->consumed, 0);
-    for (uint32_t i = 0; i < SLOTS; i++) {
-        ring->batches[i] = (struct page_batch){.offsets = ring->offsets + (size_t)i * pages};
+    for (uint32_t i = 0; i < slots; i++) {
+        ring->batches[i].offsets = ring->offsets + (size_t)i * pages;
     }
     return ring;
 }
@@ -49,6 +46,7 @@ void batch_ring_delete(struct batch_ring **ring)
     if (*ring == NULL) {
         return;
     }
+    free((*ring)->batches);
     free((*ring)->offsets);
     free(*ring);
     *ring = NULL;
@@ -58,13 +56,13 @@ struct page_batch *batch_ring_reserve(struct batch_ring *ring)
 {
     unsigned published = atomic_load_explicit(&ring->published, memory_order_relaxed);
 
-    if (published - atomic_load(&ring->consumed) == SLOTS) {
+    if (published - atomic_load(&ring->consumed) == ring->slots) {
         return NULL;
     }
-    return &ring->batches[published % SLOTS];
+    return &ring->batches[published % ring->slots];
 }
 
-bool batch_ring_publish(struct batch_ring *ring)
+uint32_t batch_ring_publish(struct batch_ring *ring)
 {
     unsigned published = atomic_load_explicit(&ring->published, memory_order_relaxed);
 
@@ -73,7 +71,7 @@ bool batch_ring_publish(struct batch_ring *ring)
      * If the consumer has not given back the batch before, it will look for the next one after it
      * has, and that look comes after the store above.
      */
-    return atomic_load(&ring->consumed) == published;
+    return published + 1 - atomic_load(&ring->consumed);
 }
 
 struct page_batch *batch_ring_peek(struct batch_ring *ring)
@@ -83,7 +81,7 @@ struct page_batch *batch_ring_peek(struct batch_ring *ring)
     if (atomic_load(&ring->published) == consumed) {
         return NULL;
     }
-    return &ring->batches[consumed % SLOTS];
+    return &ring->batches[consumed % ring->slots];
 }
 
 bool batch_ring_has_next(struct batch_ring *ring)
@@ -93,10 +91,10 @@ bool batch_ring_has_next(struct batch_ring *ring)
     return atomic_load_explicit(&ring->published, memory_order_relaxed) - consumed > 1;
 }
 
-bool batch_ring_consume(struct batch_ring *ring)
+uint32_t batch_ring_consume(struct batch_ring *ring)
 {
     unsigned consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed) + 1;
 
     atomic_store(&ring->consumed, consumed);
-    return atomic_load(&ring->published) - consumed <= SLOTS / 2;
+    return atomic_load(&ring->published) - consumed;
 }

@@ -23,8 +23,8 @@ struct page_batch {
 
 struct batch_ring;
 
-/* A ring whose batches take `pages` pages each. NULL on error. */
-struct batch_ring *batch_ring_new(uint32_t pages, struct multifd_error *err);
+/* A ring of `slots` batches (a power of two) that take `pages` pages each. NULL on error. */
+struct batch_ring *batch_ring_new(uint32_t slots, uint32_t pages, struct multifd_error *err);
 
 /* Releases it, sets it to NULL; accepts NULL. */
 void batch_ring_delete(struct batch_ring **ring);
@@ -33,10 +33,11 @@ void batch_ring_delete(struct batch_ring **ring);
 struct page_batch *batch_ring_reserve(struct batch_ring *ring);
 
 /*
- * Producer: hands the reserved batch over. True when the consumer may be asleep for want of a
- * batch; a consumer that still has one comes back for this one without being woken.
+ * Producer: hands the reserved batch over. Returns how many wait in the ring now, this one
+ * included: with 1 the consumer may be asleep for want of a batch; a consumer that still had one
+ * comes back for this one without being woken.
  */
-bool batch_ring_publish(struct batch_ring *ring);
+uint32_t batch_ring_publish(struct batch_ring *ring);
 
 /* Consumer: the oldest batch, or NULL. The same one until consumed. */
 struct page_batch *batch_ring_peek(struct batch_ring *ring);
@@ -44,10 +45,7 @@ struct page_batch *batch_ring_peek(struct batch_ring *ring);
 /* Consumer: whether another batch waits behind that one. */
 bool batch_ring_has_next(struct batch_ring *ring);
 
-/*
- * Consumer: gives that batch back. True when it is time to wake a producer that waits for room: not
- * for each batch, but when half of them are free.
- */
-bool batch_ring_consume(struct batch_ring *ring);
+/* Consumer: gives that batch back. Returns how many wait behind it. */
+uint32_t batch_ring_consume(struct batch_ring *ring);
 
 #endif

@@ -21,7 +21,7 @@ static const char *const registration_choices[] = {"all", NULL};
 static const struct multifd_option_info infos[] = {
     {"channels", "N", "2", "channels, each an RC queue pair with a thread (source)"},
     {"page-size", "SIZE", "4K", "the guest's page size, a power of two from 1K to 1G (source)"},
-    {"window", "N", "16", "packets in flight on each channel"},
+    {"window", "N", "32", "packets in flight on each channel"},
     {"method", "NAME", "nocomp", "compression method (source)"},
     {"verify", "on|off", "off", "compare a SHA-256 of each RAM block at the end (source)"},
     {"timeout", "TIME", "10s", "a peer that is silent for so long is dead"},

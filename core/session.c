@@ -44,8 +44,8 @@ int session_init(struct session *session, const char *peer, const char *address,
     if (session->endpoint == NULL) {
         goto close_failed;
     }
-    session->poll_ns =
-        sysconf(_SC_NPROCESSORS_ONLN) > 1 ? session->options.poll_us * UINT64_C(1000) : 0;
+    session->one_processor = sysconf(_SC_NPROCESSORS_ONLN) == 1;
+    session->poll_ns = session->one_processor ? 0 : session->options.poll_us * UINT64_C(1000);
     pthread_mutex_init(&session->lock, NULL);
     atomic_init(&session->state, SESSION_ALIVE);
     error_clear(&session->error);

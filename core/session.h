@@ -33,7 +33,8 @@ struct session {
     struct waker main; /* of the thread that calls the public functions */
     int failed_fd;     /* an eventfd, readable from the session's failure on */
     struct session_times times;
-    uint64_t poll_ns; /* polling before sleeping; 0 where the peer needs this very processor */
+    bool one_processor; /* whoever runs keeps all others from running */
+    uint64_t poll_ns;   /* polling before sleeping; 0 where the peer needs this very processor */
 
     atomic_int state; /* enum session_state; sequentially consistent, see waker.h */
     pthread_mutex_t lock;

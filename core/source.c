@@ -71,7 +71,7 @@ static bool reserve_batch(void *arg)
     for (uint32_t i = 0; i < channels; i++) {
         uint32_t at = source->next + i < channels ? source->next + i : source->next + i - channels;
 
-        source->batch = batch_ring_reserve(source_channel_ring(source->channels[at]));
+        source->batch = source_channel_reserve(source->channels[at]);
         if (source->batch != NULL) {
             source->current = at;
             source->next = at + 1 == channels ? 0 : at + 1;
@@ -81,12 +81,28 @@ static bool reserve_batch(void *arg)
     return false;
 }
 
+static void wake_channels(struct multifd_source *source)
+{
+    for (uint32_t i = 0; i < source->session.options.channels; i++) {
+        source_channel_wake(source->channels[i]);
+    }
+}
+
+static int wait_for_batch(struct multifd_source *source, struct multifd_error *err)
+{
+    if (reserve_batch(source)) {
+        return 0;
+    }
+    wake_channels(source);
+    return session_wait(&source->session, reserve_batch, source, err);
+}
+
 static int start_batch(struct multifd_source *source, struct multifd_ram_block *block,
                        struct multifd_error *err)
 {
     struct session_times *times = &source->session.times;
 
-    if (session_wait(&source->session, reserve_batch, source, err) != 0) {
+    if (wait_for_batch(source, err) != 0) {
         return -1;
     }
     if (counter_get(&times->first_page) == 0) {
@@ -155,7 +171,7 @@ static bool has_room(void *arg)
 {
     const struct channel_wait *wait = arg;
 
-    return batch_ring_reserve(source_channel_ring(wait->source->channels[wait->channel])) != NULL;
+    return source_channel_reserve(wait->source->channels[wait->channel]) != NULL;
 }
 
 static int send_syncs(struct multifd_source *source, struct multifd_error *err)
@@ -167,15 +183,17 @@ static int send_syncs(struct multifd_source *source, struct multifd_error *err)
         struct channel_wait wait = {source, i};
         struct page_batch *batch;
 
+        source_channel_wake(source->channels[i]);
         if (session_wait(&source->session, has_room, &wait, err) != 0) {
             return -1;
         }
-        batch = batch_ring_reserve(source_channel_ring(source->channels[i]));
+        batch = source_channel_reserve(source->channels[i]);
         batch->block = NULL;
         batch->flags = MULTIFD_FLAG_SYNC;
         batch->num = 0;
         batch->packet_num = source->packet_num++;
         source_channel_publish(source->channels[i]);
+        source_channel_wake(source->channels[i]);
     }
     return 0;
 }

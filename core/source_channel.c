@@ -15,7 +15,7 @@
 
 struct source_channel {
     struct channel_counters counters;
-    const struct source_channel_config *config;
+    struct source_channel_config *config;
     struct batch_ring *ring;
     struct waker waker;
     pthread_t thread;
@@ -121,6 +121,21 @@ static int send_batch(struct source_channel *channel, const struct page_batch *b
     return 0;
 }
 
+/*
+ * A session's thread that waits for room is woken when this channel has run out of batches, or all
+ * channels together have half of what they take: not for each batch, since waking costs.
+ */
+static void consume(struct source_channel *channel)
+{
+    struct source_channel_config *config = channel->config;
+    uint32_t left = batch_ring_consume(channel->ring);
+    uint32_t all = atomic_fetch_sub(&config->batches_waiting, 1) - 1;
+
+    if (left == 0 || all <= config->batches * config->session->options.channels / 2) {
+        waker_wake(&config->session->main);
+    }
+}
+
 /* Sends what the ring and the transport allow. */
 static int send_batches(struct source_channel *channel, bool *busy, struct multifd_error *err)
 {
@@ -136,9 +151,7 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
             return -1;
         }
         channel->sync_sent = (batch->flags & MULTIFD_FLAG_SYNC) != 0;
-        if (batch_ring_consume(channel->ring)) {
-            waker_wake(&channel->config->session->main);
-        }
+        consume(channel);
         *busy = true;
     }
     return 0;
@@ -267,7 +280,7 @@ static int start(struct source_channel *channel, struct multifd_error *err)
     return 0;
 }
 
-struct source_channel *source_channel_new(const struct source_channel_config *config, uint8_t id,
+struct source_channel *source_channel_new(struct source_channel_config *config, uint8_t id,
                                           struct multifd_error *err)
 {
     struct source_channel *channel = aligned_alloc(64, sizeof(*channel));
@@ -286,7 +299,7 @@ struct source_channel *source_channel_new(const struct source_channel_config *co
         error_set_nomem(err);
         goto free_channel;
     }
-    channel->ring = batch_ring_new(config->page_count, err);
+    channel->ring = batch_ring_new(config->batches, config->page_count, err);
     if (channel->ring == NULL) {
         goto free_writes;
     }
@@ -349,16 +362,29 @@ uint64_t source_channel_drained(const struct source_channel *channel)
     return atomic_load(&channel->drained);
 }
 
-struct batch_ring *source_channel_ring(struct source_channel *channel)
+struct page_batch *source_channel_reserve(struct source_channel *channel)
 {
-    return channel->ring;
+    return batch_ring_reserve(channel->ring);
 }
 
+/*
+ * A channel woken on the only processor takes it from the thread that has more to queue, and that
+ * for a single packet: let half of what the ring takes gather first.
+ */
 void source_channel_publish(struct source_channel *channel)
 {
-    if (batch_ring_publish(channel->ring)) {
+    struct source_channel_config *config = channel->config;
+    uint32_t enough = config->session->one_processor ? config->batches / 2 : 1;
+
+    atomic_fetch_add(&config->batches_waiting, 1); /* first: it must not fall below 0 */
+    if (batch_ring_publish(channel->ring) == enough) {
         waker_wake(&channel->waker);
     }
+}
+
+void source_channel_wake(struct source_channel *channel)
+{
+    waker_wake(&channel->waker);
 }
 
 const struct channel_counters *source_channel_counters(const struct source_channel *channel)

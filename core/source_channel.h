@@ -10,19 +10,21 @@
 #include "core/greeting.h"
 #include "core/session.h"
 
-/* Constant while channels exist. */
+/* Constant while channels exist, but for what is atomic. */
 struct source_channel_config {
     struct session *session;
     const struct multifd_methods *method;
     uint32_t page_count;
-    uint64_t max_message; /* bytes of one write, a multiple of the page size */
+    uint32_t batches;            /* that one channel's ring takes; a power of two */
+    atomic_uint batches_waiting; /* in all rings */
+    uint64_t max_message;        /* bytes of one write, a multiple of the page size */
     uint8_t uuid[GREETING_UUID_BYTES];
 };
 
 struct source_channel;
 
 /* Starts the thread, which connects by itself. NULL on error. */
-struct source_channel *source_channel_new(const struct source_channel_config *config, uint8_t id,
+struct source_channel *source_channel_new(struct source_channel_config *config, uint8_t id,
                                           struct multifd_error *err);
 
 /* Ends the thread; the connection stays. */
@@ -40,9 +42,17 @@ bool source_channel_is_up(const struct source_channel *channel);
 /* SYNCs sent on this channel after which all its work has completed. */
 uint64_t source_channel_drained(const struct source_channel *channel);
 
-/* Where its batches go. Publish with source_channel_publish, so that the thread wakes. */
-struct batch_ring *source_channel_ring(struct source_channel *channel);
+/* The batch to fill next for this channel, or NULL while it has as many as it takes. */
+struct page_batch *source_channel_reserve(struct source_channel *channel);
+
+/*
+ * Hands the reserved batch over. On a host with one processor the thread is not always woken for
+ * it: see source_channel_wake.
+ */
 void source_channel_publish(struct source_channel *channel);
+
+/* Wakes the thread if it sleeps: the session's thread has no more for now. */
+void source_channel_wake(struct source_channel *channel);
 
 const struct channel_counters *source_channel_counters(const struct source_channel *channel);
 

@@ -12,6 +12,14 @@
 #include <string.h>
 #include <sys/random.h>
 
+/*
+ * Batches that the rings of all channels take together. Deep enough that on one processor, where
+ * each change of thread costs, the session's thread and a channel do a good stretch of work before
+ * the other must run; not so deep that a slow channel collects what an idle one could send.
+ */
+#define BATCHES_ALL   64u
+#define BATCHES_LEAST 8u
+
 static int connect_control(struct multifd_source *source, struct multifd_error *err)
 {
     struct session *session = &source->session;
@@ -194,6 +202,10 @@ static void configure(struct multifd_source *source, uint32_t method)
     config->session = &source->session;
     config->method = method_table_get(&options->methods, method);
     config->page_count = packet_page_count(options->page_size);
+    config->batches = BATCHES_ALL;
+    while (config->batches > BATCHES_LEAST && config->batches * options->channels > BATCHES_ALL) {
+        config->batches /= 2;
+    }
 }
 
 /* Whole pages only, so that a packet never needs more writes than it has pages. */

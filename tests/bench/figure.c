@@ -106,7 +106,7 @@ int main(int argc, char **argv)
     uint64_t length = (argc > 2 ? strtoull(argv[2], NULL, 10) : 256) << 20;
     int pairs = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 7;
     struct transfer_plan plan = {
-        .length = length, .pages = (uint32_t)(length / PAGE), .page_size = PAGE, .window = 16};
+        .length = length, .pages = (uint32_t)(length / PAGE), .page_size = PAGE, .window = 32};
     uint64_t *offsets;
 
     if (argc < 2 || length == 0 || pairs < 1 || pairs > PAIRS) {

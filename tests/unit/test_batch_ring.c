@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #define PAGES 128u
+#define SLOTS 8u
 
 static struct batch_ring *ring;
 
@@ -15,7 +16,7 @@ static int make(void **state)
     struct multifd_error err;
 
     mock_setup(state);
-    ring = batch_ring_new(PAGES, &err);
+    ring = batch_ring_new(SLOTS, PAGES, &err);
     return ring == NULL ? -1 : 0;
 }
 
@@ -77,7 +78,7 @@ static void each_batch_has_room_of_its_own(void **state)
     const struct page_batch *batch;
 
     (void)state;
-    assert_true(filled >= 2); /* one to be filled while one is sent */
+    assert_int_equal(filled, SLOTS);
     for (unsigned i = 0; i < filled; i++) {
         batch = batch_ring_peek(ring);
         assert_int_equal(batch->packet_num, i);
@@ -164,41 +165,30 @@ static void what_waits_behind_the_oldest(void **state)
     assert_false(batch_ring_has_next(ring));
 }
 
-/* A consumer that has nothing must be woken; one that has a batch looks again after it. */
-static void a_consumer_is_woken_for_the_first_batch(void **state)
+static void both_sides_are_told_how_many_wait(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++) {
         batch_ring_reserve(ring);
-        assert_true(batch_ring_publish(ring));
+        assert_int_equal(batch_ring_publish(ring), 1);
         batch_ring_reserve(ring);
-        assert_false(batch_ring_publish(ring));
-        batch_ring_consume(ring);
+        assert_int_equal(batch_ring_publish(ring), 2);
+        assert_int_equal(batch_ring_consume(ring), 1);
         batch_ring_reserve(ring);
-        assert_false(batch_ring_publish(ring));
-        batch_ring_consume(ring);
-        batch_ring_consume(ring);
-    }
-}
-
-static void a_producer_is_woken_when_half_is_free(void **state)
-{
-    unsigned filled = fill();
-
-    (void)state;
-    for (unsigned left = filled; left > 0; left--) {
-        assert_int_equal(batch_ring_consume(ring), left - 1 <= filled / 2);
+        assert_int_equal(batch_ring_publish(ring), 2);
+        assert_int_equal(batch_ring_consume(ring), 1);
+        assert_int_equal(batch_ring_consume(ring), 0);
     }
 }
 
 static void no_memory(void **state)
 {
     (void)state;
-    for (unsigned nth = 1; nth <= 2; nth++) {
+    for (unsigned nth = 1; nth <= 3; nth++) {
         struct multifd_error err = ERROR_UNTOUCHED;
 
         mock_fail_nth("malloc", nth, ENOMEM);
-        assert_null(batch_ring_new(PAGES, &err));
+        assert_null(batch_ring_new(SLOTS, PAGES, &err));
         assert_error(&err, MULTIFD_ERROR_SYSTEM, "memory");
         mock_succeed("malloc");
     }
@@ -214,8 +204,7 @@ int main(void)
         with_ring(each_batch_has_room_of_its_own),
         with_ring(a_batch_given_back_can_be_filled_again),
         with_ring(what_waits_behind_the_oldest),
-        with_ring(a_consumer_is_woken_for_the_first_batch),
-        with_ring(a_producer_is_woken_when_half_is_free),
+        with_ring(both_sides_are_told_how_many_wait),
         with_ring(what_one_thread_fills_another_reads),
         mocked_test(no_memory),
     };

@@ -78,7 +78,7 @@ static void new_options_have_the_listed_values(void **state)
     (void)state;
     assert_int_equal(options->channels, 2);
     assert_int_equal(options->page_size, 4096);
-    assert_int_equal(options->window, 16);
+    assert_int_equal(options->window, 32);
     assert_string_equal(options->method, "nocomp");
     assert_int_equal(options->verify, 0);
     assert_int_equal(options->poll_us, 20);

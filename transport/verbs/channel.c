@@ -234,7 +234,7 @@ static int channel_wake(struct transport_channel *base, const struct pollfd *fds
 {
     struct verbs_channel *channel = of(base);
 
-    if (fds[0].revents != 0 && verbs_completion_take_events(&channel->completion, err) != 0) {
+    if (fds[0].revents != 0 && verbs_completion_take_event(&channel->completion, err) != 0) {
         return -1;
     }
     if (fds[1].revents != 0) {

@@ -73,22 +73,17 @@ int verbs_completion_fd(const struct verbs_completion *completion)
     return completion->channel->fd;
 }
 
-int verbs_completion_take_events(struct verbs_completion *completion, struct multifd_error *err)
+int verbs_completion_take_event(struct verbs_completion *completion, struct multifd_error *err)
 {
     struct ibv_cq *cq;
     void *context;
-    unsigned events = 0;
-    int errnum;
 
-    while (ibv_get_cq_event(completion->channel, &cq, &context) == 0) {
-        events++;
+    if (ibv_get_cq_event(completion->channel, &cq, &context) == 0) {
+        ibv_ack_cq_events(completion->cq, 1);
+        return 0;
     }
-    errnum = errno;
-    if (events != 0) {
-        ibv_ack_cq_events(completion->cq, events);
-    }
-    if (errnum != EAGAIN && errnum != EINTR) {
-        return error_set_errno(err, MULTIFD_ERROR_DEVICE, errnum, "ibv_get_cq_event");
+    if (errno != EAGAIN && errno != EINTR) {
+        return error_set_errno(err, MULTIFD_ERROR_DEVICE, errno, "ibv_get_cq_event");
     }
     return 0;
 }

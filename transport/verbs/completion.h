@@ -36,7 +36,10 @@ int verbs_completion_arm(struct verbs_completion *completion, bool solicited_onl
 /* What to sleep on. */
 int verbs_completion_fd(const struct verbs_completion *completion);
 
-/* Takes and acknowledges the events that made the descriptor readable. */
-int verbs_completion_take_events(struct verbs_completion *completion, struct multifd_error *err);
+/*
+ * Takes and acknowledges the event that made the descriptor readable. Another one, of an earlier
+ * arming, makes it readable again: that ends one sleep early, and costs less than always asking.
+ */
+int verbs_completion_take_event(struct verbs_completion *completion, struct multifd_error *err);
 
 #endif
