@@ -20,8 +20,12 @@ class Result:
         self.status = status
         self.out = out
         self.err = err
-        self.began = began     # seconds since the epoch, which two nodes share
+        self.began = began     # seconds since the epoch
         self.ended = ended
+
+    def since(self, moment):
+        """The same, with its times counted from a moment."""
+        return Result(self.status, self.out, self.err, self.began - moment, self.ended - moment)
 
     def __str__(self):
         return f'status {self.status}, {self.ended - self.began:.2f} s: {self.err.strip()}'

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """How the nodes of each engine are started."""
 import os
-import socket
 import subprocess
 
 from cache import results
@@ -10,22 +9,6 @@ from cores import claim_core
 from janitor import end_process
 
 PROBE_SECONDS = 10
-WIRE_BUFFER = 8 << 20
-# The first of each pair, unknown to Python, goes beyond the system's limit, but needs root.
-WIRE_OPTIONS = ((32, socket.SO_SNDBUF), (33, socket.SO_RCVBUF))
-
-
-def make_wire():
-    """Two joined datagram sockets: each packet of the nodes' network is one datagram."""
-    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    for end in ends:
-        for force, plain in WIRE_OPTIONS:
-            try:
-                end.setsockopt(socket.SOL_SOCKET, force, WIRE_BUFFER)
-            except PermissionError:
-                end.setsockopt(socket.SOL_SOCKET, plain, WIRE_BUFFER)
-        end.setblocking(False)
-    return ends
 
 
 def mac(number):
@@ -41,14 +24,14 @@ class Uml:
         self.memory = scratch_folder(bytes_of(options.mem), executable=True)
         self.cores = set()
 
-    def start(self, node, wire):
+    def start(self, node, end):
         argv = ['linux-uml', f'mem={self.options.mem}',
                 'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro',
                 'con=null', 'con0=null,fd:1', 'ssl=null', 'panic=-1', 'quiet']
         files = [self.kernel]
-        if wire:
-            files.append(wire.fileno())
-            argv.append(f'vec0:transport=fd,fd={wire.fileno()},depth=64,mtu={self.options.mtu},'
+        if end:
+            files.append(end.fileno())
+            argv.append(f'vec0:transport=fd,fd={end.fileno()},depth=64,mtu={self.options.mtu},'
                         f'mac={mac(node.number)}')
         # The job folder may be in /dev/shm, and the kernel has laid its own /dev over the host's.
         init = f'/bin/mount -t hostfs none /mnt -o {node.job} && exec /mnt/uml-init {node.job}'
@@ -105,15 +88,15 @@ class Vm:
         finally:
             end_process(probe)
 
-    def start(self, node, wire):
+    def start(self, node, end):
         files = list(self.files)
         argv = self.machine(self.accelerator)
         argv += self.folder('host', '/', ',readonly=on') + self.folder('job', node.job)
         for number, share in enumerate(self.options.share):
             argv += self.folder(f'share{number}', share)
-        if wire:
-            files.append(wire.fileno())
-            argv += ['-netdev', f'dgram,id=wire,local.type=fd,local.str={wire.fileno()}',
+        if end:
+            files.append(end.fileno())
+            argv += ['-netdev', f'dgram,id=wire,local.type=fd,local.str={end.fileno()}',
                      '-device', f'virtio-net-pci,netdev=wire,host_mtu={self.options.mtu},'
                                 f'mac={mac(node.number)},romfile=']
         node.start(argv, pass_fds=files)

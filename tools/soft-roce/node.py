@@ -83,9 +83,11 @@ class Node:
         self.write('shares', ''.join(f'{share}\n' for share in options.share))
         with open('/proc/cpuinfo', encoding='utf-8') as file:
             self.write('cpuinfo', file.read())
-        for name in ('node-init', 'uml-init'):
-            shutil.copyfile(os.path.join(HERE, name), self.path(name))
-            os.chmod(self.path(name), 0o755)
+        os.mkdir(self.path('bin'))
+        for name, where in (('node-init', ''), ('uml-init', ''), ('lab-wire', 'bin')):
+            path = os.path.join(self.job, where, name)
+            shutil.copyfile(os.path.join(HERE, name), path)
+            os.chmod(path, 0o755)
 
     def start(self, argv, prepare=None, **more):
         with open(self.path('console'), 'wb') as console:
@@ -96,6 +98,17 @@ class Node:
 
     def is_up(self):
         return os.path.exists(self.path('up'))
+
+    def answer_requests(self, obey):
+        """Of lab-wire: `obey` is called with its arguments and returns the answer."""
+        for name in os.listdir(self.job):
+            request, suffix = os.path.splitext(name)
+            if suffix == '.ask':
+                with open(self.path(name), encoding='utf-8', errors='replace') as file:
+                    answer = obey(file.read().split())
+                os.unlink(self.path(name))
+                self.write(f'{request}.new', answer)
+                os.rename(self.path(f'{request}.new'), self.path(f'{request}.done'))
 
     def is_running(self):
         return self.process.poll() is None
