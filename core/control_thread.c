@@ -229,16 +229,23 @@ static void report_failure(struct control *control)
 {
     struct message message = {.type = MESSAGE_ERROR};
     struct multifd_error error;
+    bool silent;
     int status = 0;
 
     session_error(control->session, &error);
     if (error.code == MULTIFD_ERROR_PEER) {
         return; /* it knows */
     }
+    silent = error.code == MULTIFD_ERROR_TIMEOUT;
     message.error.code = error.code;
     message.error.channel = error.channel;
     strcpy(message.error.text, error.message);
-    if (control_try_send(control, &message, &status, &error) && status == 0) {
+    /*
+     * A peer that has been silent will hardly say that it has heard this: no time is spent on it,
+     * since a device may still need some to let go of what is under way (rxe: 3 s, until the kernel
+     * has given up asking for the peer's hardware address).
+     */
+    if (control_try_send(control, &message, &status, &error) && status == 0 && !silent) {
         linger(control);
     }
 }
