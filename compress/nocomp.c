@@ -24,12 +24,11 @@ static void nocomp_send_cleanup(struct multifd_send_params *p)
 /*
  * One slot for each run: pages that are adjacent in the block and were queued one after the other.
  */
-static int nocomp_send_prepare(struct multifd_send_params *p, struct multifd_error *err)
+int multifd_send_uncompressed(struct multifd_send_params *p)
 {
     struct iovec *last = p->iov;
     uint64_t end = UINT64_MAX;
 
-    (void)err;
     for (uint32_t i = 0; i < p->normal_num; i++) {
         if (p->normal[i] == end) {
             last->iov_len += p->page_size;
@@ -45,6 +44,12 @@ static int nocomp_send_prepare(struct multifd_send_params *p, struct multifd_err
     p->flags |= MULTIFD_FLAG_NOCOMP;
     multifd_send_fill_packet(p);
     return 0;
+}
+
+static int nocomp_send_prepare(struct multifd_send_params *p, struct multifd_error *err)
+{
+    (void)err;
+    return multifd_send_uncompressed(p);
 }
 
 /*

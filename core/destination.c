@@ -164,6 +164,9 @@ static int take_channel(struct multifd_destination *destination, struct transpor
     if (destination->channels[id] == NULL) {
         return -1;
     }
+    if (destination_tell_staging(destination, id, err) != 0) {
+        return -1;
+    }
     atomic_fetch_add(&destination->channels_num, 1);
     return 1;
 }

@@ -6,14 +6,13 @@
 #ifndef MULTIFD_DESTINATION_CHANNEL_H
 #define MULTIFD_DESTINATION_CHANNEL_H
 
+#include "core/packet_reader.h"
 #include "core/session.h"
 
 /* Constant while channels exist. */
 struct destination_channel_config {
     struct session *session;
-    const struct multifd_methods *method;
-    uint32_t page_size;
-    uint32_t page_count;
+    struct packet_reader_config reader;
 };
 
 struct destination_channel;
@@ -38,6 +37,9 @@ void destination_channel_disconnect(struct destination_channel *channel);
 
 /* Frees a channel that was disconnected. Sets *channel to NULL; accepts NULL. */
 void destination_channel_delete(struct destination_channel **channel);
+
+/* Where the source is to put payloads; without slots if the session has none. */
+const struct staging *destination_channel_staging(const struct destination_channel *channel);
 
 /* Rounds whose SYNC has come, all before it applied. */
 uint64_t destination_channel_synced(const struct destination_channel *channel);

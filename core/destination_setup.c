@@ -61,10 +61,17 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
     destination->channels_wanted = message.hello.channels;
     destination->config = (struct destination_channel_config){
         .session = session,
-        .method = method_table_get(&session->options.methods, message.hello.method),
-        .page_size = message.hello.page_size,
-        .page_count = message.hello.page_count,
+        .reader = {.blocks = &session->blocks,
+                   .method = method_table_get(&session->options.methods, message.hello.method),
+                   .endpoint = session->endpoint,
+                   .page_size = message.hello.page_size,
+                   .page_count = message.hello.page_count,
+                   .slots = session_staging_slots(session, message.hello.method),
+                   .zero_pages = message.hello.zero_pages != 0},
     };
+    if (session_check_method(session, message.hello.method, err) != 0) {
+        return -1;
+    }
     control_set_timeout(destination->control, message.hello.timeout_ms);
     message.type = MESSAGE_HELLO_OK;
     message.hello_ok.timeout_ms = session->options.transport.timeout_ms;
@@ -203,4 +210,17 @@ int destination_agree(struct multifd_destination *destination, struct multifd_er
         return -1;
     }
     return register_blocks(destination, err);
+}
+
+int destination_tell_staging(struct multifd_destination *destination, uint32_t channel,
+                             struct multifd_error *err)
+{
+    const struct staging *staging = destination_channel_staging(destination->channels[channel]);
+    const struct message message = {.type = MESSAGE_STAGING,
+                                    .staging = {.channel = channel,
+                                                .slots = staging->slots,
+                                                .address = (uintptr_t)staging->memory,
+                                                .key = staging->registered.remote_key}};
+
+    return staging->slots == 0 ? 0 : control_send(destination->control, &message, err);
 }

@@ -10,4 +10,8 @@
 /* Hello, RAM blocks, registration. 0, or -1 with *err. */
 int destination_agree(struct multifd_destination *destination, struct multifd_error *err);
 
+/* Tells the source where a new channel's payloads go, if the session has any that are staged. */
+int destination_tell_staging(struct multifd_destination *destination, uint32_t channel,
+                             struct multifd_error *err);
+
 #endif

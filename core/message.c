@@ -137,6 +137,7 @@ static void encode_hello(struct writer *to, const struct message *message)
     write32(to, message->hello.verify);
     write32(to, message->hello.piece_shift);
     write32(to, message->hello.timeout_ms);
+    write32(to, message->hello.zero_pages);
 }
 
 static void decode_hello(struct reader *from, struct message *message)
@@ -148,6 +149,7 @@ static void decode_hello(struct reader *from, struct message *message)
     message->hello.verify = read_bounded(from, 1);
     message->hello.piece_shift = read_bounded(from, 63);
     message->hello.timeout_ms = read32(from);
+    message->hello.zero_pages = read_bounded(from, 1);
 }
 
 static void encode_hello_ok(struct writer *to, const struct message *message)
@@ -219,6 +221,25 @@ static void decode_pieces(struct reader *from, struct message *message)
     for (uint32_t i = 0; i < message->pieces.num; i++) {
         message->pieces.pieces[i].address = read64(from);
         message->pieces.pieces[i].key = read32(from);
+    }
+}
+
+static void encode_staging(struct writer *to, const struct message *message)
+{
+    write32(to, message->staging.channel);
+    write32(to, message->staging.slots);
+    write64(to, message->staging.address);
+    write32(to, message->staging.key);
+}
+
+static void decode_staging(struct reader *from, struct message *message)
+{
+    message->staging.channel = read_bounded(from, MULTIFD_CHANNELS_MAX - 1);
+    message->staging.slots = read32(from);
+    message->staging.address = read64(from);
+    message->staging.key = read32(from);
+    if (message->staging.slots == 0) {
+        from->bad = true;
     }
 }
 
@@ -315,6 +336,7 @@ static const struct {
     [MESSAGE_BYE] = {"BYE", encode_nothing, decode_nothing},
     [MESSAGE_ERROR] = {"ERROR", encode_error, decode_error},
     [MESSAGE_PING] = {"PING", encode_nothing, decode_nothing},
+    [MESSAGE_STAGING] = {"STAGING", encode_staging, decode_staging},
 };
 
 uint32_t message_encode(const struct message *message, uint8_t *out)

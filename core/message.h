@@ -36,6 +36,7 @@ enum message_type {
     MESSAGE_BYE,            /* source: it has the confirmation */
     MESSAGE_ERROR,          /* either: it has failed */
     MESSAGE_PING,           /* either: it is alive */
+    MESSAGE_STAGING,        /* destination: where a channel's payloads go */
     MESSAGE_TYPES
 };
 
@@ -47,6 +48,7 @@ struct message_hello {
     uint32_t verify;      /* 0 or 1 */
     uint32_t piece_shift; /* memory is registered in pieces of 2^piece_shift bytes */
     uint32_t timeout_ms;
+    uint32_t zero_pages; /* 0 or 1: whether packets may name zero pages */
 };
 
 struct message_hello_ok {
@@ -71,6 +73,13 @@ struct message_pieces {
         uint64_t address;
         uint32_t key;
     } pieces[MESSAGE_MAX_PIECES]; /* only in MESSAGE_PIECES */
+};
+
+struct message_staging {
+    uint32_t channel;
+    uint32_t slots;
+    uint64_t address;
+    uint32_t key;
 };
 
 struct message_totals {
@@ -99,6 +108,7 @@ struct message {
         struct message_hello_ok hello_ok;
         struct message_ram_blocks ram_blocks;
         struct message_pieces pieces; /* PIECES_REQUEST and PIECES */
+        struct message_staging staging;
         uint64_t round;               /* SYNC_DONE */
         struct message_totals totals; /* FINISH and FINISH_OK */
         struct message_digest digest;

@@ -2,6 +2,8 @@
 #include "core/methods.h"
 
 #include "compress/nocomp.h"
+#include "compress/zlib.h"
+#include "compress/zstd.h"
 #include "core/base/error.h"
 
 #include <string.h>
@@ -14,8 +16,9 @@ static uint32_t slot_of(uint32_t flag)
 void method_table_init(struct method_table *table)
 {
     memset(table, 0, sizeof(*table));
-    table->methods[slot_of(MULTIFD_FLAG_NOCOMP)].name = "nocomp";
-    table->methods[slot_of(MULTIFD_FLAG_NOCOMP)].ops = &multifd_nocomp_ops;
+    table->methods[slot_of(MULTIFD_FLAG_NOCOMP)] = (struct method){"nocomp", &multifd_nocomp_ops};
+    table->methods[slot_of(MULTIFD_FLAG_ZLIB)] = (struct method){"zlib", &multifd_zlib_ops};
+    table->methods[slot_of(MULTIFD_FLAG_ZSTD)] = (struct method){"zstd", &multifd_zstd_ops};
 }
 
 int method_table_register(struct method_table *table, uint32_t flag, const char *name,

@@ -8,11 +8,13 @@
 /* Values that the compression bits can have. */
 #define METHODS_MAX 8u
 
+struct method {
+    const char *name;
+    const struct multifd_methods *ops;
+};
+
 struct method_table {
-    struct {
-        const char *name;
-        const struct multifd_methods *ops;
-    } methods[METHODS_MAX];
+    struct method methods[METHODS_MAX];
 };
 
 /* Fills a table with the methods of this library. */

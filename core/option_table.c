@@ -17,12 +17,19 @@
 
 static const char *const registration_choices[] = {"all", NULL};
 
+static const char *const detection_choices[] = {"none", "multifd", NULL};
+
 /* Two lists in the same order: what users see, and how a value is taken in. */
 static const struct multifd_option_info infos[] = {
     {"channels", "N", "2", "channels, each an RC queue pair with a thread (source)"},
     {"page-size", "SIZE", "4K", "the guest's page size, a power of two from 1K to 1G (source)"},
     {"window", "N", "32", "packets in flight on each channel"},
-    {"method", "NAME", "nocomp", "compression method (source)"},
+    {"method", "NAME", "nocomp", "compression method: nocomp, zlib or zstd (source)"},
+    {"zlib-level", "N", "1", "level of method zlib, 0 to 9 (source)"},
+    {"zstd-level", "N", "1",
+     "level of method zstd, 1 to 20, or -1 to -7 for its fast ones (source)"},
+    {"zero-page-detection", "none|multifd", "multifd",
+     "whether the channels look for pages that are all zero, and name them only (source)"},
     {"verify", "on|off", "off", "compare a SHA-256 of each RAM block at the end (source)"},
     {"timeout", "TIME", "10s", "a peer that is silent for so long is dead"},
     {"poll", "TIME", "20us", "polling for completions before sleeping"},
@@ -47,6 +54,9 @@ static const struct option_entry entries[] = {
     {OPTION_SIZE, FIELD(page_size), .least = KIB, .most = KIB * KIB * KIB, .power_of_two = true},
     {OPTION_COUNT, FIELD(window), .least = 1, .most = 1024},
     {OPTION_TEXT, FIELD(method)},
+    {OPTION_LEVEL, FIELD(zlib_level), .least = 0, .most = 9},
+    {OPTION_LEVEL, FIELD(zstd_level), .least = (uint64_t)-7, .most = 20},
+    {OPTION_CHOICE, FIELD(zero_page_detection), .choices = detection_choices},
     {OPTION_FLAG, FIELD(verify)},
     {OPTION_TIME, FIELD(transport.timeout_ms), .least = MESSAGE_LEAST_TIMEOUT, .most = 3600000,
      .unit_ns = MS},

@@ -9,6 +9,7 @@
 enum option_kind {
     OPTION_COUNT,  /* a plain number into uint32_t */
     OPTION_AUTO,   /* a number or "auto", which is -1, into int32_t */
+    OPTION_LEVEL,  /* a number into int32_t; it and `least` may be negative */
     OPTION_SIZE,   /* bytes, with K, M, G, T, into uint64_t or uint32_t */
     OPTION_TIME,   /* a time, in the entry's unit, into uint32_t */
     OPTION_FLAG,   /* on or off, into uint32_t */

@@ -81,6 +81,24 @@ static int parse_ranged(const struct option_entry *entry, const char *name, cons
     return 0;
 }
 
+static int parse_level(const struct option_entry *entry, const char *name, const char *value,
+                       uint64_t *number, struct multifd_error *err)
+{
+    bool negative = value[0] == '-';
+    int64_t level;
+
+    if (!parse_count(value + negative, number) || *number > INT32_MAX) {
+        return refuse(name, value, "a number", err);
+    }
+    level = negative ? -(int64_t)*number : (int64_t)*number;
+    if (level < (int64_t)entry->least || level > (int64_t)entry->most) {
+        return error_set(err, MULTIFD_ERROR_INVALID, "option %s: %s is not from %lld to %lld", name,
+                         value, (long long)entry->least, (long long)entry->most);
+    }
+    *number = (uint64_t)level;
+    return 0;
+}
+
 static int parse_value(const struct option_entry *entry, const char *name, const char *value,
                        uint64_t *number, struct multifd_error *err)
 {
@@ -89,6 +107,8 @@ static int parse_value(const struct option_entry *entry, const char *name, const
         return parse_choice(entry, name, value, number, err);
     case OPTION_FLAG:
         return parse_flag(name, value, number, err);
+    case OPTION_LEVEL:
+        return parse_level(entry, name, value, number, err);
     case OPTION_AUTO:
         if (strcmp(value, "auto") == 0) {
             *number = UINT32_MAX; /* -1 in the field */
@@ -184,6 +204,18 @@ void multifd_options_delete(struct multifd_options **options)
 void multifd_options_set_log(struct multifd_options *options, multifd_log_fn *log, void *opaque)
 {
     options->log = (struct log){log, opaque};
+}
+
+int32_t options_level(const struct multifd_options *options, uint32_t method)
+{
+    switch (method) {
+    case MULTIFD_FLAG_ZLIB:
+        return options->zlib_level;
+    case MULTIFD_FLAG_ZSTD:
+        return options->zstd_level;
+    default:
+        return 0;
+    }
 }
 
 int multifd_register_ops(struct multifd_options *options, uint32_t method, const char *name,

@@ -9,6 +9,12 @@
 #include "core/methods.h"
 #include "transport/transport.h"
 
+/* In the order of the option's choices. */
+enum zero_page_detection {
+    ZERO_PAGE_DETECTION_NONE,
+    ZERO_PAGE_DETECTION_MULTIFD, /* in the channels' threads, as QEMU's choice of that name */
+};
+
 struct multifd_options {
     uint32_t channels;
     uint32_t page_size;
@@ -18,10 +24,16 @@ struct multifd_options {
     uint32_t registration_threads; /* 0: as many as processors, up to 8 */
     uint32_t poll_us;              /* polling before sleeping */
     uint32_t verify;
+    uint32_t zero_page_detection; /* enum zero_page_detection */
+    int32_t zlib_level;
+    int32_t zstd_level;
     char method[32];
     struct transport_settings transport;
     struct log log;
     struct method_table methods;
 };
+
+/* The level that the options have for a method, 0 for one without. */
+int32_t options_level(const struct multifd_options *options, uint32_t method);
 
 #endif

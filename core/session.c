@@ -3,6 +3,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/packet.h"
+#include "core/staging.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -11,6 +13,8 @@
 
 /* How long the peer's reason may stay behind the end of its connections. */
 #define SETTLE_NS (UINT64_C(300) * NS_PER_MS)
+
+#define COMPRESSED_PAGE_MAX (16u << 20)
 
 static int check_options(const struct multifd_options *options, struct multifd_error *err)
 {
@@ -67,6 +71,28 @@ void session_fini(struct session *session)
     close(session->failed_fd);
     waker_fini(&session->main);
     pthread_mutex_destroy(&session->lock);
+}
+
+uint32_t session_staging_slots(const struct session *session, uint32_t method)
+{
+    uint32_t page_size = session->options.page_size;
+
+    if (method == MULTIFD_FLAG_NOCOMP) {
+        return 0;
+    }
+    return staging_slots(session->options.window,
+                         (uint64_t)packet_page_count(page_size) * page_size);
+}
+
+int session_check_method(const struct session *session, uint32_t method, struct multifd_error *err)
+{
+    if (method != MULTIFD_FLAG_NOCOMP && session->options.page_size > COMPRESSED_PAGE_MAX) {
+        return error_set(err, MULTIFD_ERROR_INVALID,
+                         "method %s takes pages of up to %u bytes, these have %u",
+                         method_table_name(&session->options.methods, method), COMPRESSED_PAGE_MAX,
+                         session->options.page_size);
+    }
+    return 0;
 }
 
 void session_add_waker(struct session *session, struct waker *waker)

@@ -63,6 +63,12 @@ int session_init(struct session *session, const char *peer, const char *address,
 /* Releases it, after all threads, channels and registered memory. */
 void session_fini(struct session *session);
 
+/* Slots of a channel's staging with that method; 0 when payloads are guest memory alone. */
+uint32_t session_staging_slots(const struct session *session, uint32_t method);
+
+/* Whether the session's page size suits the method, which unpacks no more than 16 MiB at once. */
+int session_check_method(const struct session *session, uint32_t method, struct multifd_error *err);
+
 /* Adds one that is to be woken when the session fails. */
 void session_add_waker(struct session *session, struct waker *waker);
 

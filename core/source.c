@@ -154,7 +154,7 @@ int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *
         return -1;
     }
     source->batch->offsets[source->batch->num++] = offset;
-    if (source->batch->num == source->config.page_count) {
+    if (source->batch->num == source->config.writer.page_count) {
         hand_over(source);
     }
     return 0;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/source_channel.h"
 
-#include "core/base/checked.h"
 #include "core/base/error.h"
 #include "core/channel_loop.h"
 #include "core/packet.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,100 +23,34 @@ struct source_channel {
 
     /* The thread's own; `channel` is freed by source_channel_disconnect. */
     struct transport_channel *channel;
-    struct multifd_send_params params;
-    struct transport_write *writes;
+    struct packet_writer writer;
     bool sync_sent; /* a SYNC is posted and not known to be drained */
 };
 
-void multifd_send_fill_packet(struct multifd_send_params *p)
+/* Posts what the writer has composed. */
+static int post(struct source_channel *channel, bool more, struct multifd_error *err)
 {
-    struct multifd_packet packet = {
-        .magic = PACKET_MAGIC,
-        .version = PACKET_VERSION,
-        .flags = p->flags,
-        .pages_alloc = p->page_count,
-        .normal_pages = p->normal_num,
-        .next_packet_size = p->next_packet_size,
-        .packet_num = p->packet_num,
-        .zero_pages = p->zero_num,
-    };
+    const struct packet_writer *writer = &channel->writer;
+    const struct multifd_send_params *p = &writer->params;
 
-    if (p->ramblock != NULL) {
-        snprintf(packet.ramblock, sizeof(packet.ramblock), "%s", p->ramblock);
-    }
-    p->packet_len = packet_encode(&packet, p->normal, p->zero, p->packet);
-    if (p->iov != NULL) {
-        p->iov[0] = (struct iovec){.iov_base = p->packet, .iov_len = p->packet_len};
-    }
-}
-
-/* Sets the parameters for a batch, as a method finds them in send_prepare. */
-static void load_batch(struct multifd_send_params *p, const struct page_batch *batch,
-                       uint8_t *packet)
-{
-    p->ramblock = batch->block == NULL ? NULL : batch->block->name;
-    p->host = batch->block == NULL ? NULL : batch->block->host;
-    p->normal = batch->offsets;
-    p->normal_num = batch->num;
-    p->packet_num = batch->packet_num;
-    p->flags = batch->flags;
-    p->next_packet_size = 0;
-    p->iovs_num = 1;
-    p->packet = packet;
-}
-
-/*
- * Payloads in guest memory become writes to the same place at the destination. Their number, or -1
- * when the method's iov is not what the packet's pages can have.
- */
-static int build_writes(struct source_channel *channel, const struct multifd_ram_block *block,
-                        struct multifd_error *err)
-{
-    const struct multifd_send_params *p = &channel->params;
-    uint64_t left = (uint64_t)p->normal_num * p->page_size;
-    uint32_t num = 0;
-
-    for (uint32_t i = 1; i < p->iovs_num; i++) {
-        uint64_t offset = (uintptr_t)p->iov[i].iov_base - (uintptr_t)block->host;
-        uint64_t length = p->iov[i].iov_len;
-
-        if (!range_within(offset, length, block->length) || offset % p->page_size != 0 ||
-            length % p->page_size != 0 || length > left) {
-            return error_set(err, MULTIFD_ERROR_METHOD,
-                             "the method's iov is not made of the packet's pages");
-        }
-        left -= length;
-        num += ram_block_writes(block, offset, length, channel->config->max_message,
-                                channel->writes + num);
-    }
-    return (int)num;
-}
-
-static int send_batch(struct source_channel *channel, const struct page_batch *batch,
-                      uint8_t *packet, struct multifd_error *err)
-{
-    struct multifd_send_params *p = &channel->params;
-    int writes_num = 0;
-
-    load_batch(p, batch, packet);
-    if (batch->num == 0) {
-        multifd_send_fill_packet(p);
-    } else {
-        if (channel->config->method->send_prepare(p, err) != 0) {
-            return -1;
-        }
-        writes_num = build_writes(channel, batch->block, err);
-        if (writes_num < 0) {
-            return -1;
-        }
-    }
-    if (channel->channel->ops->send(channel->channel, channel->writes, (uint32_t)writes_num,
-                                    p->packet_len, batch_ring_has_next(channel->ring), err) != 0) {
+    if (channel->channel->ops->send(channel->channel, writer->writes, writer->writes_num,
+                                    p->packet_len, more && !writer->staged, err) != 0) {
         return -1;
     }
     channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
                          p->packet_len + p->next_packet_size);
     return 0;
+}
+
+static int send_batch(struct source_channel *channel, const struct page_batch *batch,
+                      uint8_t *packet, struct multifd_error *err)
+{
+    if ((batch->flags & MULTIFD_FLAG_SYNC) != 0) {
+        packet_writer_compose_sync(&channel->writer, batch->packet_num, packet);
+    } else if (packet_writer_compose(&channel->writer, batch, packet, err) != 0) {
+        return -1;
+    }
+    return post(channel, batch_ring_has_next(channel->ring), err);
 }
 
 /*
@@ -191,19 +123,20 @@ static bool wants_completions(void *owner)
 
 static int connect_channel(struct source_channel *channel, struct multifd_error *err)
 {
-    struct session *session = channel->config->session;
+    const struct source_channel_config *config = channel->config;
+    struct session *session = config->session;
     struct transport_profile profile = {
-        .send_slots = session->options.window,
-        .send_size = packet_bytes(channel->config->page_count),
+        .send_slots = config->writer.slots == 0 ? session->options.window : config->writer.slots,
+        .send_size = packet_bytes(config->writer.page_count),
         .receive_slots = RECEIVE_SLOTS,
         .receive_size = packet_bytes(0),
-        .writes = channel->config->page_count,
+        .writes = config->writer.page_count,
     };
-    struct greeting greeting = {.kind = GREETING_CHANNEL, .channel = channel->params.id};
+    struct greeting greeting = {.kind = GREETING_CHANNEL, .channel = channel->writer.params.id};
     struct transport_greeting offer;
     struct transport_greeting answer;
 
-    memcpy(greeting.uuid, channel->config->uuid, sizeof(greeting.uuid));
+    memcpy(greeting.uuid, config->uuid, sizeof(greeting.uuid));
     greeting_encode(&greeting, &offer);
     channel->channel = session->endpoint->ops->connect(session->endpoint, &profile, &offer,
                                                        session->failed_fd, &answer, err);
@@ -213,20 +146,6 @@ static int connect_channel(struct source_channel *channel, struct multifd_error 
                    : -1;
     }
     return greeting_check_answer(&answer, &offer, err);
-}
-
-/* The transports place payloads straight from guest memory; nothing else is built yet. */
-static int set_method_up(struct source_channel *channel, struct multifd_error *err)
-{
-    if (channel->config->method->send_setup(&channel->params, err) != 0) {
-        return -1;
-    }
-    if ((channel->params.write_flags & MULTIFD_WRITE_FLAG_ZERO_COPY) == 0) {
-        return error_set(err, MULTIFD_ERROR_METHOD,
-                         "the method does not send from guest memory (write flags 0x%x)",
-                         channel->params.write_flags);
-    }
-    return 0;
 }
 
 static int run(struct source_channel *channel, struct multifd_error *err)
@@ -249,19 +168,18 @@ static int run(struct source_channel *channel, struct multifd_error *err)
 static void *channel_main(void *arg)
 {
     struct source_channel *channel = arg;
-    const struct multifd_methods *method = channel->config->method;
     struct multifd_error err;
     int status = connect_channel(channel, &err);
 
     if (status == 0) {
-        status = set_method_up(channel, &err);
+        status = packet_writer_start(&channel->writer, &err);
         if (status == 0) {
             status = run(channel, &err);
         }
-        method->send_cleanup(&channel->params);
+        packet_writer_stop(&channel->writer);
     }
     if (status != 0) {
-        error_set_channel(&err, channel->params.id);
+        error_set_channel(&err, channel->writer.params.id);
         session_fail(channel->config->session, &err);
     }
     return NULL;
@@ -291,17 +209,12 @@ struct source_channel *source_channel_new(struct source_channel_config *config, 
     }
     memset(channel, 0, sizeof(*channel));
     channel->config = config;
-    channel->params.id = id;
-    channel->params.page_size = config->session->options.page_size;
-    channel->params.page_count = config->page_count;
-    channel->writes = calloc(config->page_count, sizeof(*channel->writes));
-    if (channel->writes == NULL) {
-        error_set_nomem(err);
+    if (packet_writer_init(&channel->writer, &config->writer, id, err) != 0) {
         goto free_channel;
     }
-    channel->ring = batch_ring_new(config->batches, config->page_count, err);
+    channel->ring = batch_ring_new(config->batches, config->writer.page_count, err);
     if (channel->ring == NULL) {
-        goto free_writes;
+        goto fini_writer;
     }
     if (waker_init(&channel->waker, err) != 0) {
         goto delete_ring;
@@ -315,8 +228,8 @@ fini_waker:
     waker_fini(&channel->waker);
 delete_ring:
     batch_ring_delete(&channel->ring);
-free_writes:
-    free(channel->writes);
+fini_writer:
+    packet_writer_fini(&channel->writer);
 free_channel:
     free(channel);
     return NULL;
@@ -331,11 +244,16 @@ void source_channel_stop(struct source_channel *channel)
 
 void source_channel_disconnect(struct source_channel *channel)
 {
+    struct multifd_error err;
+
     session_remove_waker(channel->config->session, &channel->waker);
     waker_fini(&channel->waker);
     if (channel->channel != NULL) {
         channel->channel->ops->free(channel->channel);
         channel->channel = NULL;
+    }
+    if (packet_writer_release(&channel->writer, &err) != 0) {
+        log_line(&channel->config->session->options.log, "%s", err.message);
     }
 }
 
@@ -347,9 +265,14 @@ void source_channel_delete(struct source_channel **channel)
         return;
     }
     batch_ring_delete(&gone->ring);
-    free(gone->writes);
+    packet_writer_fini(&gone->writer);
     free(gone);
     *channel = NULL;
+}
+
+void source_channel_set_staging(struct source_channel *channel, const struct remote_staging *remote)
+{
+    channel->writer.remote = *remote;
 }
 
 bool source_channel_is_up(const struct source_channel *channel)

@@ -8,16 +8,15 @@
 
 #include "core/batch_ring.h"
 #include "core/greeting.h"
+#include "core/packet_writer.h"
 #include "core/session.h"
 
 /* Constant while channels exist, but for what is atomic. */
 struct source_channel_config {
     struct session *session;
-    const struct multifd_methods *method;
-    uint32_t page_count;
+    struct packet_writer_config writer;
     uint32_t batches;            /* that one channel's ring takes; a power of two */
     atomic_uint batches_waiting; /* in all rings */
-    uint64_t max_message;        /* bytes of one write, a multiple of the page size */
     uint8_t uuid[GREETING_UUID_BYTES];
 };
 
@@ -35,6 +34,10 @@ void source_channel_disconnect(struct source_channel *channel);
 
 /* Frees a channel that was disconnected. Sets *channel to NULL; accepts NULL. */
 void source_channel_delete(struct source_channel **channel);
+
+/* Tells it the destination's staging: when it is up, before its first batch. */
+void source_channel_set_staging(struct source_channel *channel,
+                                const struct remote_staging *remote);
 
 /* Whether it is connected and its method is set up. */
 bool source_channel_is_up(const struct source_channel *channel);

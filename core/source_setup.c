@@ -56,10 +56,11 @@ static int say_hello(struct multifd_source *source, uint32_t method, struct mult
     struct message message = {
         .type = MESSAGE_HELLO,
         .hello = {.page_size = options->page_size,
-                  .page_count = source->config.page_count,
+                  .page_count = source->config.writer.page_count,
                   .channels = options->channels,
                   .method = method,
                   .verify = options->verify,
+                  .zero_pages = source->config.writer.detect_zero_pages ? 1 : 0,
                   .piece_shift = log2_of(options->piece_size),
                   .timeout_ms = options->transport.timeout_ms},
     };
@@ -182,6 +183,37 @@ static bool all_channels_up(void *arg)
     return true;
 }
 
+/* Where each channel's payloads go: one message for each, in the order in which they connected. */
+static int take_stagings(struct multifd_source *source, struct multifd_error *err)
+{
+    uint32_t channels = source->session.options.channels;
+    bool told[MULTIFD_CHANNELS_MAX] = {false};
+    struct message message;
+
+    for (uint32_t i = 0; i < channels; i++) {
+        struct remote_staging remote;
+
+        if (control_expect(source->control, MESSAGE_STAGING, &message, err) != 0) {
+            return -1;
+        }
+        if (message.staging.channel >= channels) {
+            return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                             "the destination speaks of channel %u, there are %u",
+                             message.staging.channel, channels);
+        }
+        if (told[message.staging.channel]) { /* and so another channel would go without */
+            return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                             "the destination speaks of channel %u twice", message.staging.channel);
+        }
+        told[message.staging.channel] = true;
+        remote = (struct remote_staging){.address = message.staging.address,
+                                         .key = message.staging.key,
+                                         .slots = message.staging.slots};
+        source_channel_set_staging(source->channels[message.staging.channel], &remote);
+    }
+    return 0;
+}
+
 static int start_channels(struct multifd_source *source, struct multifd_error *err)
 {
     for (uint32_t i = 0; i < source->session.options.channels; i++) {
@@ -191,7 +223,10 @@ static int start_channels(struct multifd_source *source, struct multifd_error *e
         }
         atomic_store(&source->channels_num, i + 1);
     }
-    return session_wait(&source->session, all_channels_up, source, err);
+    if (session_wait(&source->session, all_channels_up, source, err) != 0) {
+        return -1;
+    }
+    return source->config.writer.slots == 0 ? 0 : take_stagings(source, err);
 }
 
 static void configure(struct multifd_source *source, uint32_t method)
@@ -200,8 +235,15 @@ static void configure(struct multifd_source *source, uint32_t method)
     struct source_channel_config *config = &source->config;
 
     config->session = &source->session;
-    config->method = method_table_get(&options->methods, method);
-    config->page_count = packet_page_count(options->page_size);
+    config->writer = (struct packet_writer_config){
+        .method = method_table_get(&options->methods, method),
+        .endpoint = source->session.endpoint,
+        .page_size = options->page_size,
+        .page_count = packet_page_count(options->page_size),
+        .slots = session_staging_slots(&source->session, method),
+        .level = options_level(options, method),
+        .detect_zero_pages = options->zero_page_detection == ZERO_PAGE_DETECTION_MULTIFD,
+    };
     config->batches = BATCHES_ALL;
     while (config->batches > BATCHES_LEAST && config->batches * options->channels > BATCHES_ALL) {
         config->batches /= 2;
@@ -215,7 +257,8 @@ static void configure_device(struct multifd_source *source)
     struct transport_limits limits;
 
     source->session.endpoint->ops->limits(source->session.endpoint, &limits);
-    source->config.max_message = limits.max_message / options->page_size * options->page_size;
+    source->config.writer.max_message =
+        limits.max_message / options->page_size * options->page_size;
 }
 
 static int set_up(struct multifd_source *source, struct multifd_error *err)
@@ -224,7 +267,8 @@ static int set_up(struct multifd_source *source, struct multifd_error *err)
     struct transport_endpoint *endpoint = source->session.endpoint;
     uint32_t method;
 
-    if (method_table_find(&options->methods, options->method, &method, err) != 0) {
+    if (method_table_find(&options->methods, options->method, &method, err) != 0 ||
+        session_check_method(&source->session, method, err) != 0) {
         return -1;
     }
     configure(source, method);

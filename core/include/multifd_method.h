@@ -28,8 +28,8 @@ extern "C" {
 #define MULTIFD_PACKET_SIZE (512u * 1024u)
 
 /*
- * Set in write_flags by a method whose iov points into guest memory itself: the transport may place
- * those bytes straight into the same offsets of the destination's RAM block.
+ * Set in write_flags by a method that never makes a payload of its own: its iov points into guest
+ * memory, and those bytes are placed straight into the same offsets of the destination's RAM block.
  */
 #define MULTIFD_WRITE_FLAG_ZERO_COPY (1u << 0)
 
@@ -58,6 +58,9 @@ struct multifd_send_params {
     const uint64_t *zero;      /* (engine) offsets of the zero pages */
     uint32_t zero_num;         /* (engine) their number */
     uint64_t packet_num;       /* (engine) this packet's number */
+    int32_t level;             /* (engine) the option zlib-level or zstd-level; 0 for others */
+    uint8_t *payload;          /* (engine) where send_prepare puts what it makes of the pages */
+    uint32_t payload_max;      /* (engine) bytes there: those of page_count pages */
     uint32_t flags;            /* method adds its bit in send_prepare; 0 before */
     uint32_t next_packet_size; /* method sets the payload's bytes in send_prepare */
     uint32_t write_flags;      /* method may set MULTIFD_WRITE_FLAG_* in send_setup */
@@ -77,23 +80,31 @@ struct multifd_recv_params {
     const uint64_t *normal; /* validated offsets in that block */
     uint32_t normal_num;    /* their number, at least 1 in the recv hook */
     uint32_t flags;         /* the packet's flags without SYNC; compression bits not yet checked */
-    uint32_t next_packet_size; /* as received, not yet checked */
-    void *compress_data;       /* the method's own */
+    uint32_t next_packet_size; /* bytes of the payload: at least 1, at most what the pages have */
+    const uint8_t *payload; /* the payload, which the peer cannot change any more; NULL when it is
+                               as large as the pages: then it is in place, sent from guest memory */
+    void *compress_data;    /* the method's own */
 };
 
 /*
  * The hooks. Each returns 0, or -1 with err filled (err is never NULL in a hook).
  *
- * send_setup    source, once per channel while channels are set up: allocate iov with one extra
- * slot for the header; may set write_flags; may hang its state on compress_data. send_cleanup
- * source, once per channel: release all that send_setup made; iov becomes NULL. Also called after a
- * send_setup that failed. send_prepare  source, per packet, on an idle channel: fill iov and
- * iovs_num, set next_packet_size, set the method's bit in flags and, as the last step, call
- * multifd_send_fill_packet. The guest may write to its pages meanwhile: any content must be
- * survived. recv_setup    destination, once per channel; may be NULL: allocate what receiving
- * needs. recv_cleanup  destination, once per channel; may be NULL: release it; also after a failed
- * setup. recv          destination, per packet that carries data: validate flags against the method
- * and next_packet_size against what those pages can have, then take the payload.
+ * send_setup: source, once per channel while channels are set up. Allocates iov with one extra slot
+ *   for the header (page_count + 1 slots); may set write_flags; may hang its state on
+ *   compress_data.
+ * send_cleanup: source, once per channel. Releases all that send_setup made; iov becomes NULL. Also
+ *   called after a send_setup that failed.
+ * send_prepare: source, per packet that has normal pages. Puts the payload into p->payload, makes
+ *   iov[1] point to it (iovs_num 2), sets next_packet_size, sets the method's bit in flags and, as
+ *   the last step, calls multifd_send_fill_packet. Pages that do not shrink it sends as they are:
+ *   it returns what multifd_send_uncompressed returns. The guest may write to its pages meanwhile:
+ *   any content must be survived.
+ * recv_setup: destination, once per channel; may be NULL. Allocates what receiving needs.
+ * recv_cleanup: destination, once per channel; may be NULL. Releases it; also after a recv_setup
+ *   that failed.
+ * recv: destination, per packet with a payload. Validates flags against the method and
+ *   next_packet_size against what those pages can have, then writes exactly the pages named by
+ *   `normal`, and nothing else. A packet that was sent uncompressed does not come here.
  */
 struct multifd_methods {
     int (*send_setup)(struct multifd_send_params *p, struct multifd_error *err);
@@ -110,6 +121,12 @@ struct multifd_methods {
  * it.
  */
 void multifd_send_fill_packet(struct multifd_send_params *p);
+
+/*
+ * Prepares the packet without compression, in place of a send_prepare hook's own payload: the pages
+ * travel as they are. Fills iov, which has page_count + 1 slots, and the header. Returns 0.
+ */
+int multifd_send_uncompressed(struct multifd_send_params *p);
 
 #ifdef __cplusplus
 }

@@ -24,13 +24,19 @@ static void check(int status, const struct multifd_error *err)
     }
 }
 
-static void set(struct multifd_options *options, const char *name, uint32_t value)
+static void set_text(struct multifd_options *options, const char *name, const char *value)
 {
     struct multifd_error err;
+
+    check(multifd_options_set(options, name, value, &err), &err);
+}
+
+static void set(struct multifd_options *options, const char *name, uint32_t value)
+{
     char text[16];
 
     snprintf(text, sizeof(text), "%u", value);
-    check(multifd_options_set(options, name, text, &err), &err);
+    set_text(options, name, text);
 }
 
 static void *receive(void *arg)
@@ -88,6 +94,7 @@ struct engine_loop *engine_loop_new(const struct transfer_plan *plan, const char
     set(options, "channels", plan->channels);
     set(options, "window", plan->window);
     set(options, "page-size", plan->page_size);
+    set_text(options, "zero-page-detection", "none"); /* the raw loop looks at no page either */
     start_destination(loop, address, options);
     start_source(loop, address, options);
     multifd_options_delete(&options);

@@ -54,6 +54,9 @@ static void check_bounds(const struct message *message)
     case MESSAGE_BLOCK_DIGEST:
         FUZZ_CHECK(message->digest.block < MULTIFD_BLOCKS_MAX);
         break;
+    case MESSAGE_STAGING:
+        FUZZ_CHECK(message->staging.channel < MULTIFD_CHANNELS_MAX && message->staging.slots != 0);
+        break;
     case MESSAGE_ERROR:
         check_error(&message->error);
         break;

@@ -50,7 +50,13 @@ struct tamper {
     const char *text;
 };
 
-/* Runs a session of two rounds with the message changed, on a new fabric. */
+/*
+ * Runs a session of two rounds with the message changed, on a new fabric. `more` are settings of
+ * the source besides, `queue` as in a pair_plan; NULL for both.
+ */
+void tamper_run_with(const struct tamper *tamper, const struct pair_setting *more,
+                     int (*queue)(struct session_pair *pair, uint32_t round,
+                                  struct multifd_error *err));
 void tamper_run(const struct tamper *tamper);
 void tamper_run_all(const struct tamper *tampers, size_t count);
 

@@ -19,8 +19,10 @@
 
 enum { ERRNO = ENOSPC, MOST_POINTS = 2000 };
 
-static const struct pair_setting quick[] = {
-    {"timeout", "1s"}, {"channels", "2"}, {"window", "2"}, {"piece-size", "1M"}, {NULL, NULL}};
+/* A method with staging, which has calls of its own; what it cannot shrink goes as it is. */
+static const struct pair_setting quick[] = {{"timeout", "1s"},  {"channels", "2"},
+                                            {"window", "2"},    {"piece-size", "1M"},
+                                            {"method", "zstd"}, {NULL, NULL}};
 
 static unsigned long stride(void)
 {

@@ -63,7 +63,7 @@ static const struct tamper counts[] = {
     {"huge zero_pages", SYNC_FIELD(AT_ZERO, 4, 0xfffffff8), REFUSED("more zero_pages than")},
     {"zero page and its length", PAGES_FIELD(AT_ZERO, 4, 1), REFUSED("length does not fit")},
     {"zero page instead", PAGES_FIELD(AT_NORMAL, 4, 7), .also = &one_zero_page,
-     REFUSED("zero pages were not agreed on")},
+     REFUSED("a payload of 32768 bytes for 7 pages")},
     {"payload", PAGES_FIELD(AT_NEXT_SIZE, 4, 7 * 4096), REFUSED("a payload of 28672 bytes for 8")},
     {"no payload", PAGES_FIELD(AT_NEXT_SIZE, 4, 0), REFUSED("a payload of 0 bytes for 8 pages")},
     {"huge payload", PAGES_FIELD(AT_NEXT_SIZE, 4, 0xffffffff), REFUSED("a payload of 4294967295")},

@@ -31,7 +31,7 @@ static const struct message some_bye = {.type = MESSAGE_BYE};
 static const struct message some_blocks_ok = {.type = MESSAGE_RAM_BLOCKS_OK};
 static const struct message some_hello = {
     .type = MESSAGE_HELLO,
-    .hello = {4096, 128, 2, MULTIFD_FLAG_NOCOMP, 1, 30, 5000},
+    .hello = {4096, 128, 2, MULTIFD_FLAG_NOCOMP, 1, 30, 5000, 1},
 };
 static const struct message some_sync_done = {.type = MESSAGE_SYNC_DONE, .round = 1};
 static const struct message some_request = {.type = MESSAGE_PIECES_REQUEST,
@@ -45,20 +45,20 @@ static const struct message no_error = {.type = MESSAGE_ERROR, .error = {MULTIFD
 
 static const struct tamper frames[] = {
     {"empty HELLO", LENGTH(HELLO, 0), BY_DESTINATION(PROTOCOL, "message refused: length 0")},
-    {"cut HELLO", LENGTH(HELLO, 39), BY_DESTINATION(PROTOCOL, "message refused: length 39")},
-    {"longer HELLO", LENGTH(HELLO, 41), BY_DESTINATION(PROTOCOL, "message refused: length 41")},
+    {"cut HELLO", LENGTH(HELLO, 43), BY_DESTINATION(PROTOCOL, "message refused: length 43")},
+    {"longer HELLO", LENGTH(HELLO, 45), BY_DESTINATION(PROTOCOL, "message refused: length 45")},
     {"half a head", LENGTH(HELLO, 11), BY_DESTINATION(PROTOCOL, "message refused: length 11")},
     {"HELLO as short as credits", LENGTH(HELLO, 8),
      BY_DESTINATION(PROTOCOL, "a credit message with magic 0x4d464443")},
     {"list longer than a receive", LENGTH(RAM_BLOCKS, 4609), .end = TAMPER_BREAKS_DESTINATION,
      .code = MULTIFD_ERROR_COMPLETION, .text = "control connection: receive with"},
     {"length in the frame", FRAME_FIELD(HELLO, AT_LENGTH, 4000),
-     BY_DESTINATION(PROTOCOL, "message refused: length 40")},
+     BY_DESTINATION(PROTOCOL, "message refused: length 44")},
     {"magic", FRAME_FIELD(HELLO_OK, 0, 0x4d464445),
      BY_SOURCE(PROTOCOL, "control message refused: length 16")},
     {"type 0", FRAME_FIELD(HELLO, AT_TYPE, 0), BY_DESTINATION(PROTOCOL, "message refused: type 0")},
     {"type of none", FRAME_FIELD(HELLO_OK, AT_TYPE, MESSAGE_TYPES),
-     BY_SOURCE(PROTOCOL, "message refused: type 14")},
+     BY_SOURCE(PROTOCOL, "message refused: type 15")},
     {"huge type", FRAME_FIELD(SYNC_DONE, AT_TYPE, 0xffffffff),
      BY_SOURCE(PROTOCOL, "message refused: type 4294967295")},
     {"cut HELLO_OK", FRAME(HELLO_OK, 14), BY_SOURCE(PROTOCOL, MALFORMED("HELLO_OK"))},
@@ -86,13 +86,14 @@ static const struct tamper hellos[] = {
      BY_DESTINATION(PROTOCOL, "packets of 4294967295 pages")},
     {"no channel", FIELD(HELLO, 8, 4, 0), BY_DESTINATION(PROTOCOL, "wants no channel")},
     {"256 channels", FIELD(HELLO, 8, 4, 256), BY_DESTINATION(PROTOCOL, MALFORMED("HELLO"))},
-    {"zstd", FIELD(HELLO, 12, 4, 4), BY_DESTINATION(INVALID, "wants method 0x4, which this")},
+    {"no method", FIELD(HELLO, 12, 4, 6), BY_DESTINATION(INVALID, "wants method 0x6, which this")},
     {"odd method", FIELD(HELLO, 12, 4, 1), BY_DESTINATION(INVALID, "wants method 0x1, which")},
     {"huge method", FIELD(HELLO, 12, 4, 0x80000000), BY_DESTINATION(INVALID, "0x80000000")},
     {"verify 2", FIELD(HELLO, 16, 4, 2), BY_DESTINATION(PROTOCOL, MALFORMED("HELLO"))},
     {"small pieces", FIELD(HELLO, 20, 4, 19), BY_DESTINATION(PROTOCOL, "pieces of 2^19 bytes")},
     {"huge pieces", FIELD(HELLO, 20, 4, 64), BY_DESTINATION(PROTOCOL, MALFORMED("HELLO"))},
     {"no timeout", FIELD(HELLO, 24, 4, 0), BY_DESTINATION(PROTOCOL, "timeout of 0 ms is too")},
+    {"zero pages 2", FIELD(HELLO, 28, 4, 2), BY_DESTINATION(PROTOCOL, MALFORMED("HELLO"))},
     {"timeout in answer", FIELD(HELLO_OK, 0, 4, 0),
      BY_SOURCE(PROTOCOL, "answered a timeout of 5000 ms with 0 ms")},
 };

@@ -184,7 +184,10 @@ static void check_round(struct session_pair *pair, uint32_t round)
 static void run_rounds(const char *channels, const char *window, uint32_t rounds, bool strict)
 {
     const struct pair_setting settings[] = {
-        {"channels", channels}, {"window", window}, {NULL, NULL}};
+        {"channels", channels},
+        {"window", window},
+        {"zero-page-detection", "none"}, /* each page is to be seen in each round */
+        {NULL, NULL}};
     struct watch watch = {.most_delay_us = 100};
     const struct pair_plan plan = {.name = "pages change channels",
                                    .settings = settings,
@@ -242,7 +245,8 @@ static int queue_twice(struct session_pair *pair, uint32_t round, struct multifd
 
 static void without_a_sync_old_data_wins(void **state)
 {
-    static const struct pair_setting settings[] = {{"channels", "3"}, {NULL, NULL}};
+    static const struct pair_setting settings[] = {
+        {"channels", "3"}, {"zero-page-detection", "none"}, {NULL, NULL}};
     struct watch watch = {.hold_first_write = true};
     const struct pair_plan plan = {.name = "no sync",
                                    .settings = settings,

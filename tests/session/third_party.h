@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define THIRD_PARTY_FLAG MULTIFD_FLAG_ZSTD
+#define THIRD_PARTY_FLAG (3u << 1)
 #define THIRD_PARTY_NAME "third"
 
 enum third_party_hook {

@@ -8,7 +8,8 @@ static const struct {
     uint32_t length;
     struct message message;
 } examples[] = {
-    {12 + 28, {.type = MESSAGE_HELLO, .hello = {4096, 128, 255, MULTIFD_FLAG_ZSTD, 1, 30, 10000}}},
+    {12 + 32,
+     {.type = MESSAGE_HELLO, .hello = {4096, 128, 255, MULTIFD_FLAG_ZSTD, 1, 30, 10000, 1}}},
     {12 + 4, {.type = MESSAGE_HELLO_OK, .hello_ok = {5000}}},
     {12 + 12 + 8 + 2 + 6 + 8 + 2 + 8,
      {.type = MESSAGE_RAM_BLOCKS,
@@ -32,6 +33,7 @@ static const struct {
     {12 + 8 + 2 + 5,
      {.type = MESSAGE_ERROR, .error = {MULTIFD_ERROR_TIMEOUT, MULTIFD_CONTROL_CHANNEL, "quiet"}}},
     {12, {.type = MESSAGE_PING}},
+    {12 + 20, {.type = MESSAGE_STAGING, .staging = {254, 16, 0xf102030405060708, 0xa1a2a3a4}}},
 };
 
 static uint8_t frame[MESSAGE_MAX + 16];
@@ -76,11 +78,11 @@ static void a_hello_is_byte_exact(void **state)
 {
     static const uint8_t expected[] = {
         'M',  'F',  'D',  'C',                          /* magic */
-        0x00, 0x00, 0x00, 0x28, 0x00, 0x00, 0x00, 0x01, /* length, type */
+        0x00, 0x00, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x01, /* length, type */
         0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x80, /* page_size, page_count */
         0x00, 0x00, 0x00, 0xff, 0x00, 0x00, 0x00, 0x04, /* channels, method */
         0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x1e, /* verify, piece_shift */
-        0x00, 0x00, 0x27, 0x10,                         /* timeout_ms */
+        0x00, 0x00, 0x27, 0x10, 0x00, 0x00, 0x00, 0x01, /* timeout_ms, zero_pages */
     };
 
     (void)state;

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Stands for the library's own method. */
+/* Stand for the library's own methods. */
 const struct multifd_methods multifd_nocomp_ops;
+const struct multifd_methods multifd_zlib_ops;
+const struct multifd_methods multifd_zstd_ops;
 
 static struct multifd_options *options;
 
@@ -81,6 +83,7 @@ static void new_options_have_the_listed_values(void **state)
     assert_int_equal(options->window, 32);
     assert_string_equal(options->method, "nocomp");
     assert_int_equal(options->verify, 0);
+    assert_int_equal(options->zero_page_detection, ZERO_PAGE_DETECTION_MULTIFD);
     assert_int_equal(options->poll_us, 20);
     assert_int_equal(options->piece_size, 1 << 30);
     assert_int_equal(options->transport.timeout_ms, 10000);
@@ -172,6 +175,8 @@ static void ranges_end_where_they_should(void **state)
         {"qp-timeout", {"1", "31"}, {"0", "32"}},
         {"retry-count", {"0", "7"}, {"8", "4294967296"}},
         {"rnr-timer", {"0", "31"}, {"32", "4294967296"}},
+        {"zlib-level", {"0", "9"}, {"-1", "10"}},
+        {"zstd-level", {"-7", "20"}, {"-8", "21"}},
     };
 
     (void)state;
@@ -186,13 +191,31 @@ static void ranges_end_where_they_should(void **state)
 static void values_that_make_no_sense(void **state)
 {
     static const char *const cases[][2] = {
-        {"channels", ""},     {"channels", "many"},     {"channels", "auto"},
-        {"channels", "-2"},   {"channels", "2K"},       {"page-size", "4095"},
-        {"page-size", "12K"}, {"page-size", "4X"},      {"verify", "yes"},
-        {"verify", "1"},      {"verify", "ON"},         {"timeout", "soon"},
-        {"timeout", "10h"},   {"mtu", "1500"},          {"mtu", "768"},
-        {"piece-size", "3M"}, {"gid-index", "AUTO"},    {"gid-index", "-1"},
-        {"registration", ""}, {"registration", "odp2"},
+        {"channels", ""},
+        {"channels", "many"},
+        {"channels", "auto"},
+        {"channels", "-2"},
+        {"channels", "2K"},
+        {"page-size", "4095"},
+        {"page-size", "12K"},
+        {"page-size", "4X"},
+        {"verify", "yes"},
+        {"verify", "1"},
+        {"verify", "ON"},
+        {"timeout", "soon"},
+        {"timeout", "10h"},
+        {"mtu", "1500"},
+        {"mtu", "768"},
+        {"piece-size", "3M"},
+        {"gid-index", "AUTO"},
+        {"gid-index", "-1"},
+        {"registration", ""},
+        {"registration", "odp2"},
+        {"zstd-level", ""},
+        {"zstd-level", "-"},
+        {"zstd-level", "--1"},
+        {"zstd-level", "-4294967295"},
+        {"zero-page-detection", "on"},
     };
 
     (void)state;
@@ -265,11 +288,24 @@ static void methods_are_registered_with_the_options(void **state)
     struct multifd_error err = ERROR_UNTOUCHED;
 
     (void)state;
-    assert_int_equal(multifd_register_ops(options, MULTIFD_FLAG_ZSTD, "zstd", &ops, NULL), 0);
-    assert_ptr_equal(method_table_get(&options->methods, MULTIFD_FLAG_ZSTD), &ops);
-    assert_int_equal(multifd_register_ops(options, MULTIFD_FLAG_ZSTD, "zstd", &ops, NULL), -1);
-    assert_int_equal(multifd_register_ops(options, MULTIFD_FLAG_ZSTD, "zstd", &ops, &err), -1);
-    assert_error(&err, MULTIFD_ERROR_INVALID, "zstd");
+    assert_int_equal(multifd_register_ops(options, 3u << 1, "own", &ops, NULL), 0);
+    assert_ptr_equal(method_table_get(&options->methods, 3u << 1), &ops);
+    assert_int_equal(multifd_register_ops(options, 3u << 1, "own", &ops, NULL), -1);
+    assert_int_equal(multifd_register_ops(options, 3u << 1, "own", &ops, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_INVALID, "own");
+}
+
+static void each_method_has_its_level(void **state)
+{
+    (void)state;
+    assert_int_equal(options_level(options, MULTIFD_FLAG_ZLIB), 1);
+    assert_int_equal(options_level(options, MULTIFD_FLAG_ZSTD), 1);
+    set("zlib-level", "7");
+    set("zstd-level", "-5");
+    assert_int_equal(options_level(options, MULTIFD_FLAG_ZLIB), 7);
+    assert_int_equal(options_level(options, MULTIFD_FLAG_ZSTD), -5);
+    assert_int_equal(options_level(options, MULTIFD_FLAG_NOCOMP), 0);
+    assert_int_equal(options_level(options, 3u << 1), 0);
 }
 
 static void no_memory(void **state)
@@ -288,6 +324,7 @@ int main(void)
         with_options(new_options_have_the_listed_values),
         with_options(each_option_sets_its_own_field),
         with_options(automatic_again),
+        with_options(each_method_has_its_level),
         with_options(ranges_end_where_they_should),
         with_options(values_that_make_no_sense),
         with_options(texts_have_to_fit),

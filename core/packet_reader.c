@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/packet_reader.h"
+
+#include "compress/nocomp.h"
+#include "core/base/checked.h"
+#include "core/base/error.h"
+#include "core/packet.h"
+#include "core/zero_page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The staging and the copy of a payload, if the session has any. */
+static int init_staging(struct packet_reader *reader, struct multifd_error *err)
+{
+    const struct packet_reader_config *config = reader->config;
+    uint32_t slot_bytes = config->page_count * config->page_size;
+
+    if (config->slots == 0) {
+        return 0;
+    }
+    reader->payload = malloc(slot_bytes);
+    if (reader->payload == NULL) {
+        return error_set_nomem(err);
+    }
+    return staging_init(&reader->staging, config->endpoint, config->slots, slot_bytes, true, err);
+}
+
+int packet_reader_init(struct packet_reader *reader, const struct packet_reader_config *config,
+                       uint8_t channel, struct multifd_error *err)
+{
+    reader->config = config;
+    reader->params.id = channel;
+    reader->params.page_size = config->page_size;
+    reader->params.page_count = config->page_count;
+    reader->offsets = calloc(config->page_count, sizeof(*reader->offsets));
+    if (reader->offsets == NULL) {
+        return error_set_nomem(err);
+    }
+    reader->seen = offset_set_new(config->page_count, err);
+    if (reader->seen == NULL || init_staging(reader, err) != 0) {
+        packet_reader_fini(reader);
+        return -1;
+    }
+    return 0;
+}
+
+int packet_reader_start(struct packet_reader *reader, struct multifd_error *err)
+{
+    const struct multifd_methods *method = reader->config->method;
+
+    return method->recv_setup == NULL ? 0 : method->recv_setup(&reader->params, err);
+}
+
+void packet_reader_stop(struct packet_reader *reader)
+{
+    if (reader->config->method->recv_cleanup != NULL) {
+        reader->config->method->recv_cleanup(&reader->params);
+    }
+}
+
+int packet_reader_release(struct packet_reader *reader, struct multifd_error *err)
+{
+    return staging_fini(&reader->staging, reader->config->endpoint, err);
+}
+
+void packet_reader_fini(struct packet_reader *reader)
+{
+    offset_set_delete(&reader->seen);
+    free(reader->offsets);
+    free(reader->payload);
+    reader->offsets = NULL;
+    reader->payload = NULL;
+}
+
+static int find_block(struct packet_reader *reader, struct multifd_error *err)
+{
+    const char *name = reader->packet.ramblock;
+
+    if (reader->block != NULL && strcmp(reader->block->name, name) == 0) {
+        return 0;
+    }
+    reader->block = ram_table_find(reader->config->blocks, name);
+    if (reader->block == NULL) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "packet refused: unknown ramblock \"%.64s\"",
+                         name);
+    }
+    return 0;
+}
+
+static int check_offsets(struct packet_reader *reader, struct multifd_error *err)
+{
+    uint32_t num = reader->packet.normal_pages + reader->packet.zero_pages;
+    uint32_t page_size = reader->config->page_size;
+
+    for (uint32_t i = 0; i < num; i++) {
+        uint64_t offset = reader->offsets[i];
+
+        if ((offset & (page_size - 1)) != 0 ||
+            !range_within(offset, page_size, reader->block->length)) {
+            return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                             "packet refused: offset %llu is no page of \"%s\"",
+                             (unsigned long long)offset, reader->block->name);
+        }
+    }
+    if (offset_set_has_duplicate(reader->seen, reader->offsets, num)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "packet refused: a page of \"%s\" twice",
+                         reader->block->name);
+    }
+    return 0;
+}
+
+/* All that can be wrong with a packet, before anything is changed by it. */
+static int validate(struct packet_reader *reader, const struct transport_message *message,
+                    struct multifd_error *err)
+{
+    struct multifd_packet *packet = &reader->packet;
+
+    if (packet_decode(message->bytes, message->length, reader->config->page_count, packet,
+                      reader->offsets, err) != 0) {
+        return -1;
+    }
+    if (packet->packet_num < reader->next_num || packet->packet_num == UINT64_MAX) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL, "packet refused: packet_num %llu after %llu",
+                         (unsigned long long)packet->packet_num,
+                         (unsigned long long)reader->next_num - 1);
+    }
+    if (packet->zero_pages != 0 && !reader->config->zero_pages) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "packet refused: zero pages were not agreed on");
+    }
+    if (packet->normal_pages + packet->zero_pages == 0) {
+        return 0;
+    }
+    return find_block(reader, err) != 0 ? -1 : check_offsets(reader, err);
+}
+
+/*
+ * Where the payload is: NULL when it is as large as its pages, and so in place. Another is copied
+ * out of its slot first: the peer can write there at any time, and no decompressor is made for
+ * input that changes while it is read.
+ */
+static int fetch_payload(struct packet_reader *reader, struct multifd_error *err)
+{
+    uint32_t length = reader->packet.next_packet_size;
+    uint32_t whole = reader->packet.normal_pages * reader->config->page_size;
+
+    reader->params.payload = NULL;
+    if (length == whole || reader->config->slots == 0) {
+        return 0;
+    }
+    if (length == 0 || length > whole) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "packet refused: a payload of %u bytes for %u pages of %u bytes", length,
+                         reader->packet.normal_pages, reader->config->page_size);
+    }
+    memcpy(reader->payload, staging_slot(&reader->staging, reader->messages), length);
+    reader->params.payload = reader->payload;
+    return 0;
+}
+
+static int take_payload(struct packet_reader *reader, struct multifd_error *err)
+{
+    struct multifd_recv_params *p = &reader->params;
+
+    p->host = reader->block->host;
+    p->normal = reader->offsets;
+    p->normal_num = reader->packet.normal_pages;
+    p->flags = reader->packet.flags & ~MULTIFD_FLAG_SYNC;
+    p->next_packet_size = reader->packet.next_packet_size;
+    if ((p->flags & MULTIFD_FLAG_COMPRESSION_MASK) == MULTIFD_FLAG_NOCOMP) {
+        return multifd_nocomp_ops.recv(p, err); /* any method may send pages as they are */
+    }
+    return fetch_payload(reader, err) != 0 ? -1 : reader->config->method->recv(p, err);
+}
+
+/* A page that is zero already is not touched: it may never have been, and needs no memory then. */
+static void clear_zero_pages(struct packet_reader *reader)
+{
+    const uint64_t *zero = reader->offsets + reader->packet.normal_pages;
+    uint32_t page_size = reader->config->page_size;
+
+    for (uint32_t i = 0; i < reader->packet.zero_pages; i++) {
+        uint8_t *page = reader->block->host + zero[i];
+
+        if (!zero_page(page, page_size)) {
+            memset(page, 0, page_size);
+        }
+    }
+}
+
+int packet_reader_take(struct packet_reader *reader, const struct transport_message *message,
+                       struct multifd_error *err)
+{
+    const struct multifd_packet *packet = &reader->packet;
+
+    if (validate(reader, message, err) != 0 ||
+        (packet->normal_pages != 0 && take_payload(reader, err) != 0)) {
+        return -1;
+    }
+    clear_zero_pages(reader);
+    reader->next_num = packet->packet_num + 1;
+    reader->messages++;
+    return 0;
+}

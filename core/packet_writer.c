@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/packet_writer.h"
+
+#include "core/base/checked.h"
+#include "core/base/error.h"
+#include "core/packet.h"
+#include "core/zero_page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void multifd_send_fill_packet(struct multifd_send_params *p)
+{
+    struct multifd_packet packet = {
+        .magic = PACKET_MAGIC,
+        .version = PACKET_VERSION,
+        .flags = p->flags,
+        .pages_alloc = p->page_count,
+        .normal_pages = p->normal_num,
+        .next_packet_size = p->next_packet_size,
+        .packet_num = p->packet_num,
+        .zero_pages = p->zero_num,
+    };
+
+    if (p->ramblock != NULL) {
+        snprintf(packet.ramblock, sizeof(packet.ramblock), "%s", p->ramblock);
+    }
+    p->packet_len = packet_encode(&packet, p->normal, p->zero, p->packet);
+    if (p->iov != NULL) {
+        p->iov[0] = (struct iovec){.iov_base = p->packet, .iov_len = p->packet_len};
+    }
+}
+
+int packet_writer_init(struct packet_writer *writer, const struct packet_writer_config *config,
+                       uint8_t channel, struct multifd_error *err)
+{
+    writer->config = config;
+    writer->params.id = channel;
+    writer->params.page_size = config->page_size;
+    writer->params.page_count = config->page_count;
+    writer->params.level = config->level;
+    writer->writes = calloc(config->page_count, sizeof(*writer->writes));
+    writer->zero = calloc(config->page_count, sizeof(*writer->zero));
+    if (writer->writes == NULL || writer->zero == NULL) {
+        packet_writer_fini(writer);
+        return error_set_nomem(err);
+    }
+    writer->params.zero = writer->zero;
+    return 0;
+}
+
+int packet_writer_start(struct packet_writer *writer, struct multifd_error *err)
+{
+    const struct packet_writer_config *config = writer->config;
+
+    if (config->method->send_setup(&writer->params, err) != 0) {
+        return -1;
+    }
+    if (config->slots == 0) {
+        return 0;
+    }
+    writer->params.payload_max = config->page_count * config->page_size;
+    return staging_init(&writer->staging, config->endpoint, config->slots,
+                        writer->params.payload_max, false, err);
+}
+
+void packet_writer_stop(struct packet_writer *writer)
+{
+    writer->config->method->send_cleanup(&writer->params);
+}
+
+int packet_writer_release(struct packet_writer *writer, struct multifd_error *err)
+{
+    return staging_fini(&writer->staging, writer->config->endpoint, err);
+}
+
+void packet_writer_fini(struct packet_writer *writer)
+{
+    free(writer->writes);
+    free(writer->zero);
+    writer->writes = NULL;
+    writer->zero = NULL;
+}
+
+/* Sets the parameters as a method finds them in send_prepare, but for the pages. */
+static void begin_packet(struct packet_writer *writer, const struct multifd_ram_block *block,
+                         uint64_t packet_num, uint32_t flags, uint8_t *packet)
+{
+    struct multifd_send_params *p = &writer->params;
+
+    p->ramblock = block == NULL ? NULL : block->name;
+    p->host = block == NULL ? NULL : block->host;
+    p->normal_num = 0;
+    p->zero_num = 0;
+    p->packet_num = packet_num;
+    p->flags = flags;
+    p->next_packet_size = 0;
+    p->iovs_num = 1;
+    p->packet = packet;
+    if (writer->config->slots != 0) {
+        p->payload = staging_slot(&writer->staging, writer->messages);
+    }
+    writer->messages++;
+    writer->writes_num = 0;
+    writer->staged = false;
+}
+
+/*
+ * Both kinds keep their order. A page that the guest writes to while it is looked at may count as
+ * either: it is dirty, and comes again in a later round.
+ */
+static void split_zero_pages(struct packet_writer *writer, const struct page_batch *batch)
+{
+    struct multifd_send_params *p = &writer->params;
+
+    p->normal = batch->offsets;
+    if (!writer->config->detect_zero_pages) {
+        p->normal_num = batch->num;
+        return;
+    }
+    for (uint32_t i = 0; i < batch->num; i++) {
+        uint64_t offset = batch->offsets[i];
+
+        if (zero_page(p->host + offset, p->page_size)) {
+            writer->zero[p->zero_num++] = offset;
+        } else {
+            batch->offsets[p->normal_num++] = offset;
+        }
+    }
+}
+
+static int refuse_iov(struct multifd_error *err)
+{
+    return error_set(err, MULTIFD_ERROR_METHOD,
+                     "the method's iov is not made of the packet's pages");
+}
+
+/*
+ * Pages that go as they are become writes to the same place at the destination, which takes all of
+ * them for written.
+ */
+static int write_pages(struct packet_writer *writer, const struct multifd_ram_block *block,
+                       struct multifd_error *err)
+{
+    const struct multifd_send_params *p = &writer->params;
+    uint64_t left = (uint64_t)p->normal_num * p->page_size;
+
+    if (p->iovs_num > p->normal_num + 1 || p->next_packet_size != left) {
+        return refuse_iov(err);
+    }
+    for (uint32_t i = 1; i < p->iovs_num; i++) {
+        uint64_t offset = (uintptr_t)p->iov[i].iov_base - (uintptr_t)block->host;
+        uint64_t length = p->iov[i].iov_len;
+
+        if (!range_within(offset, length, block->length) || offset % p->page_size != 0 ||
+            length % p->page_size != 0 || length > left) {
+            return refuse_iov(err);
+        }
+        left -= length;
+        writer->writes_num += ram_block_writes(block, offset, length, writer->config->max_message,
+                                               writer->writes + writer->writes_num);
+    }
+    return left == 0 ? 0 : refuse_iov(err);
+}
+
+/* What a method made of the pages goes to the same message's slot at the destination. */
+static int write_payload(struct packet_writer *writer, struct multifd_error *err)
+{
+    const struct multifd_send_params *p = &writer->params;
+    uint64_t slot = (writer->messages - 1) % writer->remote.slots;
+
+    if (p->iovs_num != 2 || p->iov[1].iov_base != p->payload ||
+        p->iov[1].iov_len != p->next_packet_size || p->next_packet_size == 0 ||
+        p->next_packet_size >= p->normal_num * p->page_size) {
+        return error_set(err, MULTIFD_ERROR_METHOD,
+                         "the method's payload of %u bytes is not in its place, or too long",
+                         p->next_packet_size);
+    }
+    writer->writes[0] = (struct transport_write){
+        .local_address = (uintptr_t)p->payload,
+        .remote_address = writer->remote.address + slot * p->payload_max,
+        .length = p->next_packet_size,
+        .local_key = writer->staging.registered.local_key,
+        .remote_key = writer->remote.key,
+    };
+    writer->writes_num = 1;
+    writer->staged = true;
+    return 0;
+}
+
+static bool goes_as_it_is(const struct multifd_send_params *p)
+{
+    return (p->flags & MULTIFD_FLAG_COMPRESSION_MASK) == MULTIFD_FLAG_NOCOMP ||
+           (p->write_flags & MULTIFD_WRITE_FLAG_ZERO_COPY) != 0;
+}
+
+int packet_writer_compose(struct packet_writer *writer, const struct page_batch *batch,
+                          uint8_t *packet, struct multifd_error *err)
+{
+    struct multifd_send_params *p = &writer->params;
+
+    begin_packet(writer, batch->block, batch->packet_num, 0, packet);
+    split_zero_pages(writer, batch);
+    if (p->normal_num == 0) {
+        multifd_send_fill_packet(p);
+        return 0;
+    }
+    if (writer->config->method->send_prepare(p, err) != 0) {
+        return -1;
+    }
+    return goes_as_it_is(p) ? write_pages(writer, batch->block, err) : write_payload(writer, err);
+}
+
+void packet_writer_compose_sync(struct packet_writer *writer, uint64_t packet_num, uint8_t *packet)
+{
+    begin_packet(writer, NULL, packet_num, MULTIFD_FLAG_SYNC, packet);
+    multifd_send_fill_packet(&writer->params);
+}
