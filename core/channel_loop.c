@@ -44,10 +44,10 @@ static int work(const struct channel_loop *loop, struct multifd_error *err)
 }
 
 /* A channel that has slept for long is dead or has nothing to do: only a sign of life tells. */
-static int keep_alive(const struct channel_loop *loop, uint32_t *slept_ms,
+static int keep_alive(const struct channel_loop *loop, int sleep_ms, uint32_t *slept_ms,
                       struct multifd_error *err)
 {
-    *slept_ms += TRANSPORT_SLEEP_MS_MAX;
+    *slept_ms += (uint32_t)sleep_ms;
     if (*slept_ms < loop->session->options.transport.timeout_ms / KEEPALIVES_PER_TIMEOUT) {
         return 0;
     }
@@ -55,24 +55,36 @@ static int keep_alive(const struct channel_loop *loop, uint32_t *slept_ms,
     return loop->channel->ops->keepalive(loop->channel, err);
 }
 
-/* Sleeps until the device or another thread wakes this one. *slept_ms: without being woken. */
+static int longest_sleep_ms(const struct channel_loop *loop)
+{
+    uint64_t when = loop->not_before == NULL ? 0 : loop->not_before(loop->owner);
+    int left = when == 0 ? TRANSPORT_SLEEP_MS_MAX : clock_ms_until(when);
+
+    return left < TRANSPORT_SLEEP_MS_MAX ? left : TRANSPORT_SLEEP_MS_MAX;
+}
+
+/*
+ * Sleeps until the device or another thread wakes this one, or its time has come. *slept_ms:
+ * without being woken.
+ */
 static int sleep_once(const struct channel_loop *loop, uint32_t *slept_ms,
                       struct multifd_error *err)
 {
     struct transport_channel *channel = loop->channel;
     struct pollfd fds[TRANSPORT_POLLFDS + 1];
     uint32_t num = channel->ops->pollfds(channel, fds);
+    int sleep_ms = longest_sleep_ms(loop);
     int woken;
 
     fds[num] = (struct pollfd){.fd = loop->waker->fd, .events = POLLIN};
-    woken = poll(fds, num + 1, TRANSPORT_SLEEP_MS_MAX);
+    woken = poll(fds, num + 1, sleep_ms);
     if (woken < 0) {
         waker_disarm(loop->waker, false);
         return 0;
     }
     waker_disarm(loop->waker, fds[num].revents != 0);
     if (woken == 0) {
-        return keep_alive(loop, slept_ms, err);
+        return keep_alive(loop, sleep_ms, slept_ms, err);
     }
     *slept_ms = 0;
     return channel->ops->wake(channel, fds, err);

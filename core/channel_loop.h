@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/session.h"
 
@@ -21,6 +22,12 @@ struct channel_loop {
 
     /* Whether the thread waits for what it sent to reach the peer. */
     bool (*wants_completions)(void *owner);
+
+    /*
+     * When there will be something to do though nobody wakes the thread (CLOCK_MONOTONIC, ns); 0
+     * for never. NULL is allowed.
+     */
+    uint64_t (*not_before)(void *owner);
     void *owner;
 };
 

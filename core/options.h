@@ -21,6 +21,7 @@ struct multifd_options {
     uint32_t window;               /* packets in flight on a channel */
     uint32_t registration;         /* index into the option's choices; 0: all */
     uint64_t piece_size;           /* bytes registered at a time */
+    uint64_t max_bandwidth;        /* bytes per second on the wire, 0: no limit */
     uint32_t registration_threads; /* 0: as many as processors, up to 8 */
     uint32_t poll_us;              /* polling before sleeping */
     uint32_t verify;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/source_channel.h"
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/channel_loop.h"
 #include "core/packet.h"
@@ -24,7 +25,8 @@ struct source_channel {
     /* The thread's own; `channel` is freed by source_channel_disconnect. */
     struct transport_channel *channel;
     struct packet_writer writer;
-    bool sync_sent; /* a SYNC is posted and not known to be drained */
+    uint64_t not_before; /* when the limit lets the next batch go; 0: it does not hold one back */
+    bool sync_sent;      /* a SYNC is posted and not known to be drained */
 };
 
 /* Posts what the writer has composed. */
@@ -39,6 +41,10 @@ static int post(struct source_channel *channel, bool more, struct multifd_error 
     }
     channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
                          p->packet_len + p->next_packet_size);
+    if (channel->config->limiter.bytes_per_s != 0) {
+        limiter_sent(&channel->config->limiter, p->packet_len + (uint64_t)p->next_packet_size,
+                     clock_now_ns());
+    }
     return 0;
 }
 
@@ -68,13 +74,29 @@ static void consume(struct source_channel *channel)
     }
 }
 
-/* Sends what the ring and the transport allow. */
+/*
+ * Whether the limit lets a batch go now; else `not_before` says when. A SYNC is never held back: a
+ * round must end.
+ */
+static bool may_send(struct source_channel *channel, const struct page_batch *batch)
+{
+    const struct limiter *limiter = &channel->config->limiter;
+
+    channel->not_before = 0;
+    if (limiter->bytes_per_s != 0 && (batch->flags & MULTIFD_FLAG_SYNC) == 0) {
+        channel->not_before = limiter_not_before(limiter, clock_now_ns());
+    }
+    return channel->not_before == 0;
+}
+
+/* Sends what the ring, the limit and the transport allow. */
 static int send_batches(struct source_channel *channel, bool *busy, struct multifd_error *err)
 {
     struct page_batch *batch;
     uint8_t *packet;
 
-    while ((batch = batch_ring_peek(channel->ring)) != NULL) {
+    channel->not_before = 0;
+    while ((batch = batch_ring_peek(channel->ring)) != NULL && may_send(channel, batch)) {
         packet = channel->channel->ops->send_buffer(channel->channel, batch->num);
         if (packet == NULL) {
             break; /* until completions or credits come */
@@ -121,6 +143,13 @@ static bool wants_completions(void *owner)
     return channel->sync_sent;
 }
 
+static uint64_t not_before(void *owner)
+{
+    const struct source_channel *channel = owner;
+
+    return channel->not_before;
+}
+
 static int connect_channel(struct source_channel *channel, struct multifd_error *err)
 {
     const struct source_channel_config *config = channel->config;
@@ -157,6 +186,7 @@ static int run(struct source_channel *channel, struct multifd_error *err)
         .stop = &channel->stop,
         .step = step,
         .wants_completions = wants_completions,
+        .not_before = not_before,
         .owner = channel,
     };
 

@@ -8,6 +8,7 @@
 
 #include "core/batch_ring.h"
 #include "core/greeting.h"
+#include "core/limiter.h"
 #include "core/packet_writer.h"
 #include "core/session.h"
 
@@ -15,6 +16,7 @@
 struct source_channel_config {
     struct session *session;
     struct packet_writer_config writer;
+    struct limiter limiter;      /* of what all channels send */
     uint32_t batches;            /* that one channel's ring takes; a power of two */
     atomic_uint batches_waiting; /* in all rings */
     uint8_t uuid[GREETING_UUID_BYTES];

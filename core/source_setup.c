@@ -244,6 +244,7 @@ static void configure(struct multifd_source *source, uint32_t method)
         .level = options_level(options, method),
         .detect_zero_pages = options->zero_page_detection == ZERO_PAGE_DETECTION_MULTIFD,
     };
+    limiter_init(&config->limiter, options->max_bandwidth);
     config->batches = BATCHES_ALL;
     while (config->batches > BATCHES_LEAST && config->batches * options->channels > BATCHES_ALL) {
         config->batches /= 2;

@@ -54,6 +54,7 @@ static const char *const bad_values[][3] = {
     {"zlib-level", "10", "10 is not from 0 to 9"},
     {"zstd-level", "-8", "-8 is not from -7 to 20"},
     {"zero-page-detection", "legacy", "unknown value \"legacy\""},
+    {"max-bandwidth", "fast", "a size such as"},
     {"verify", "yes", "on or off"},
     {"timeout", "1x", "a time such as"},
     {"poll", "-1", "a time such as"},

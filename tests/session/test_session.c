@@ -96,6 +96,29 @@ static void different_windows(void **state)
     }
 }
 
+/* Never faster than that; how much slower is the machine's affair. */
+static void a_limit_on_the_bandwidth(void **state)
+{
+    static const struct pair_setting settings[] = {
+        {"max-bandwidth", "32M"}, {"channels", "3"}, {NULL, NULL}};
+    const struct pair_plan plan = {.name = "a limit on the bandwidth",
+                                   .settings = settings,
+                                   .rounds = 2,
+                                   .blocks = {{"ram", 8 << 20}}};
+    const struct multifd_statistics *statistics;
+    struct session_pair *pair = pair_new(&plan);
+    uint64_t early = UINT64_C(3) * 512 * 1024; /* a packet of each channel */
+
+    (void)state;
+    pair_run(pair);
+    check_finished(pair);
+    CHECK(pair, pair_equal(pair));
+    statistics = &pair->source_side.statistics;
+    CHECK(pair, statistics->transfer_ns / 1000000 >
+                    (statistics->wire_bytes - early) * 1000 / (UINT64_C(32) << 20) * 95 / 100);
+    pair_delete(&pair);
+}
+
 static void page_sizes(void **state)
 {
     static const uint32_t sizes[] = {1024, 4096, 65536, 524288, 2 << 20};
@@ -387,6 +410,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(one_channel, reset),
     cmocka_unit_test_setup(channels_and_windows, reset),
     cmocka_unit_test_setup(different_windows, reset),
+    cmocka_unit_test_setup(a_limit_on_the_bandwidth, reset),
     cmocka_unit_test_setup(page_sizes, reset),
     cmocka_unit_test_setup(several_blocks, reset),
     cmocka_unit_test_setup(blocks_in_another_order, reset),

@@ -176,6 +176,7 @@ static void ranges_end_where_they_should(void **state)
         {"retry-count", {"0", "7"}, {"8", "4294967296"}},
         {"rnr-timer", {"0", "31"}, {"32", "4294967296"}},
         {"zlib-level", {"0", "9"}, {"-1", "10"}},
+        {"max-bandwidth", {"0", "1T"}, {"2T", "-1"}},
         {"zstd-level", {"-7", "20"}, {"-8", "21"}},
     };
 
