@@ -161,6 +161,24 @@ static void assert_manual_has_options(const struct cli_command *described, const
     free(table);
 }
 
+/* What only the source decides, recv must not seem to take. */
+static void recv_lacks_what_the_source_decides(void **state)
+{
+    static const char *const both[] = {"page-size",
+                                       "piece-size"}; /* its own files have pages too */
+    size_t own_count;
+    struct cli_option *table = cli_table_new(&command_recv, &own_count);
+
+    (void)state;
+    for (const struct cli_option *option = table; option->name != NULL; option++) {
+        if (strcmp(option->name, both[0]) != 0 && strcmp(option->name, both[1]) != 0 &&
+            strstr(option->help, "(source)") != NULL) {
+            fail_msg("recv has --%s", option->name);
+        }
+    }
+    free(table);
+}
+
 static void manuals_have_every_option(void **state)
 {
     (void)state;
@@ -172,9 +190,13 @@ static void manuals_have_every_option(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_options_and_operand), cmocka_unit_test(names_what_is_wrong),
-        cmocka_unit_test(no_operand_allowed),        cmocka_unit_test(table_has_all),
-        cmocka_unit_test(help_shows_every_option),   cmocka_unit_test(manuals_have_every_option),
+        cmocka_unit_test(takes_options_and_operand),
+        cmocka_unit_test(names_what_is_wrong),
+        cmocka_unit_test(no_operand_allowed),
+        cmocka_unit_test(table_has_all),
+        cmocka_unit_test(help_shows_every_option),
+        cmocka_unit_test(manuals_have_every_option),
+        cmocka_unit_test(recv_lacks_what_the_source_decides),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,9 @@ static const struct cli_option own_options[] = {
 };
 
 /* The source decides these. */
-static const char *const source_only[] = {"channels", "method", "verify", NULL};
+static const char *const source_only[] = {
+    "channels",      "method", "zlib-level", "zstd-level", "zero-page-detection",
+    "max-bandwidth", "verify", NULL};
 
 static int create(struct session *session, struct multifd_error *err)
 {
