@@ -26,6 +26,7 @@ struct source_channel {
     struct transport_channel *channel;
     struct packet_writer writer;
     uint64_t not_before; /* when the limit lets the next batch go; 0: it does not hold one back */
+    bool stalled;        /* the packet that comes next has been counted as waiting */
     bool sync_sent;      /* a SYNC is posted and not known to be drained */
 };
 
@@ -89,6 +90,19 @@ static bool may_send(struct source_channel *channel, const struct page_batch *ba
     return channel->not_before == 0;
 }
 
+/* Once for each packet that has to wait, however often it is tried. */
+static void count_stall(struct source_channel *channel)
+{
+    if (channel->stalled) {
+        return;
+    }
+    channel->stalled = true;
+    counter_add(channel->channel->ops->lacks_credit(channel->channel)
+                    ? &channel->counters.credit_stalls
+                    : &channel->counters.queue_stalls,
+                1);
+}
+
 /* Sends what the ring, the limit and the transport allow. */
 static int send_batches(struct source_channel *channel, bool *busy, struct multifd_error *err)
 {
@@ -99,8 +113,10 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
     while ((batch = batch_ring_peek(channel->ring)) != NULL && may_send(channel, batch)) {
         packet = channel->channel->ops->send_buffer(channel->channel, batch->num);
         if (packet == NULL) {
+            count_stall(channel);
             break; /* until completions or credits come */
         }
+        channel->stalled = false;
         if (send_batch(channel, batch, packet, err) != 0) {
             return -1;
         }

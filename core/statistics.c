@@ -21,6 +21,8 @@ void channel_counters_read(const struct channel_counters *counters,
     out->normal_pages = counter_get(&counters->normal_pages);
     out->zero_pages = counter_get(&counters->zero_pages);
     out->packets = counter_get(&counters->packets);
+    out->credit_stalls = counter_get(&counters->credit_stalls);
+    out->queue_stalls = counter_get(&counters->queue_stalls);
 }
 
 void statistics_add_channel(struct multifd_statistics *out, const struct channel_counters *counters)
@@ -33,6 +35,8 @@ void statistics_add_channel(struct multifd_statistics *out, const struct channel
     out->normal_pages += channel.normal_pages;
     out->zero_pages += channel.zero_pages;
     out->packets += channel.packets;
+    out->credit_stalls += channel.credit_stalls;
+    out->queue_stalls += channel.queue_stalls;
     out->channels++;
 }
 

@@ -19,6 +19,8 @@ struct channel_counters {
     counter normal_pages;
     counter zero_pages;
     counter packets;
+    counter credit_stalls;
+    counter queue_stalls;
 };
 
 /* Times of a session; CLOCK_MONOTONIC in ns, 0 when not reached. */

@@ -110,6 +110,12 @@ struct transport_channel_ops {
     uint8_t *(*send_buffer)(struct transport_channel *channel, uint32_t writes);
 
     /*
+     * Why send_buffer returned NULL last: true for want of credit from the peer, false for want of
+     * room on this side.
+     */
+    bool (*lacks_credit)(const struct transport_channel *channel);
+
+    /*
      * Posts the writes and behind them the message of `length` bytes composed in send_buffer, which
      * must have been asked for as many writes. The local memory stays in use until drained. `more`:
      * another message follows at once, so that a sleeping peer need not be woken for this one.

@@ -134,7 +134,10 @@ struct multifd_statistics {
     uint64_t verify_ns;    /* comparing hashes at the end */
     uint64_t registered_bytes; /* guest memory pinned */
     uint64_t register_ns;      /* time that registering took */
-    unsigned channels;         /* channels of the session */
+    /* Packets that waited, at the source: for the destination to take others, and for room. */
+    uint64_t credit_stalls;
+    uint64_t queue_stalls;
+    unsigned channels; /* channels of the session */
 };
 
 struct multifd_channel_statistics {
@@ -143,6 +146,8 @@ struct multifd_channel_statistics {
     uint64_t normal_pages;
     uint64_t zero_pages;
     uint64_t packets;
+    uint64_t credit_stalls;
+    uint64_t queue_stalls;
 };
 
 /*

@@ -96,6 +96,28 @@ static void different_windows(void **state)
     }
 }
 
+/* With a window of one each packet but the first must wait for the one before. */
+static void waiting_is_counted(void **state)
+{
+    static const struct pair_setting settings[] = {
+        {"window", "1"}, {"channels", "1"}, {NULL, NULL}};
+    const struct pair_plan plan = {
+        .name = "a window of one", .settings = settings, .blocks = {{"ram", 8 << 20}}};
+    const struct multifd_statistics *source;
+    const struct multifd_statistics *destination;
+    struct session_pair *pair = pair_new(&plan);
+
+    (void)state;
+    pair_run(pair);
+    check_finished(pair);
+    source = &pair->source_side.statistics;
+    destination = &pair->destination_side.statistics;
+    CHECK(pair, source->credit_stalls + source->queue_stalls > 0);
+    CHECK(pair, source->credit_stalls + source->queue_stalls <= source->packets);
+    CHECK(pair, destination->credit_stalls + destination->queue_stalls == 0);
+    pair_delete(&pair);
+}
+
 /* Never faster than that; how much slower is the machine's affair. */
 static void a_limit_on_the_bandwidth(void **state)
 {
@@ -411,6 +433,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(channels_and_windows, reset),
     cmocka_unit_test_setup(different_windows, reset),
     cmocka_unit_test_setup(a_limit_on_the_bandwidth, reset),
+    cmocka_unit_test_setup(waiting_is_counted, reset),
     cmocka_unit_test_setup(page_sizes, reset),
     cmocka_unit_test_setup(several_blocks, reset),
     cmocka_unit_test_setup(blocks_in_another_order, reset),

@@ -25,11 +25,14 @@ static struct report sample(const struct multifd_error *error)
                        .zero_pages = 3,
                        .packets = 6,
                        .syncs = 1,
+                       .credit_stalls = 4,
+                       .queue_stalls = 2,
                        .total_ns = 3000000000,
                        .setup_ns = 1000000000,
                        .transfer_ns = 12288,
                        .channels = 2},
         .channels = channels,
+        .cpu_ns = 250000000,
         .error = error,
     };
 }
@@ -69,6 +72,11 @@ static void json_of_success(void **state)
     assert_int_equal(integer(object, "total_ns"), 3000000000);
     assert_int_equal(integer(object, "packets"), 6);
     assert_int_equal(integer(object, "syncs"), 1);
+    assert_int_equal(integer(object, "credit_stalls"), 4);
+    assert_int_equal(integer(object, "queue_stalls"), 2);
+    assert_int_equal(integer(object, "cpu_ns"), 250000000);
+    double ratio = json_real_value(json_object_get(object, "ratio"));
+    assert_true(ratio > 0.8777 && ratio < 0.8778); /* 12288 of 14000, rounded */
     assert_true(json_real_value(json_object_get(object, "rate_gbps")) == 8.0);
     const json_t *list = json_object_get(object, "channels");
     assert_int_equal(json_array_size(list), 2);
@@ -132,6 +140,9 @@ static void table(void **state)
     assert_non_null(strstr(text, "  rate          8.00 Gb/s\n"));
     assert_non_null(strstr(text, "  pages         3 normal, 3 zero\n"));
     assert_non_null(strstr(text, "12288 guest, 14000 wire"));
+    assert_non_null(strstr(text, "  ratio         0.88 guest bytes for each byte on the wire\n"));
+    assert_non_null(strstr(text, "  waited        4 packets for credits, 2 for the send queue\n"));
+    assert_non_null(strstr(text, "  processor     "));
     free(text);
 }
 

@@ -196,6 +196,7 @@ static void sending_stops_without_credits(void **state)
         progress();
     }
     assert_null(base->ops->send_buffer(base, 0));
+    assert_true(base->ops->lacks_credit(base));
     arrive_credits(3, 0x63726474, 2);
     progress();
     assert_non_null(base->ops->send_buffer(base, 0));
@@ -330,6 +331,7 @@ static void a_channel_without_room_wakes_for_completions(void **state)
         sends[i] = send_message(100);
     }
     assert_null(base->ops->send_buffer(base, 0));
+    assert_false(base->ops->lacks_credit(base));
     assert_true(wakes_for_all(false));
     for (unsigned i = 0; i < WINDOW; i++) {
         mock_complete(sends[i], IBV_WC_SUCCESS, 0);

@@ -11,7 +11,11 @@ static void packets_are_counted(void **state)
     (void)state;
     channel_counters_add(&counters, 100, 28, 4096, 409600 + 1344);
     channel_counters_add(&counters, 0, 1, 4096, 328);
+    counter_add(&counters.credit_stalls, 7);
+    counter_add(&counters.queue_stalls, 9);
     channel_counters_read(&counters, &out);
+    assert_int_equal(out.credit_stalls, 7);
+    assert_int_equal(out.queue_stalls, 9);
     assert_int_equal(out.normal_pages, 100);
     assert_int_equal(out.zero_pages, 29);
     assert_int_equal(out.packets, 2);
@@ -42,8 +46,13 @@ static void channels_add_up(void **state)
     (void)state;
     channel_counters_add(&counters[0], 10, 1, 4096, 50000);
     channel_counters_add(&counters[1], 20, 2, 4096, 90000);
+    counter_add(&counters[0].credit_stalls, 1);
+    counter_add(&counters[1].credit_stalls, 2);
+    counter_add(&counters[1].queue_stalls, 5);
     statistics_add_channel(&out, &counters[0]);
     statistics_add_channel(&out, &counters[1]);
+    assert_int_equal(out.credit_stalls, 3);
+    assert_int_equal(out.queue_stalls, 5);
     assert_int_equal(out.channels, 2);
     assert_int_equal(out.packets, 2);
     assert_int_equal(out.normal_pages, 30);

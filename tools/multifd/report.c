@@ -8,9 +8,29 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+static uint64_t processor_ns(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage) != 0) {
+        return 0;
+    }
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+double report_ratio(const struct multifd_statistics *statistics)
+{
+    return statistics->wire_bytes == 0
+               ? 0
+               : (double)statistics->guest_bytes / (double)statistics->wire_bytes;
+}
 
 void report_collect(struct report *report, const struct session_view *view)
 {
+    report->cpu_ns = processor_ns();
     session_view_statistics(view, &report->statistics);
     unsigned count = report->statistics.channels;
     report->channels = calloc(count > 0 ? count : 1, sizeof(*report->channels));
@@ -47,6 +67,16 @@ static void print_times(const struct multifd_statistics *statistics, FILE *out)
     print_time(out, "verify", statistics->verify_ns);
 }
 
+/* Only a source waits for credits and room. */
+static void print_waiting(const struct multifd_statistics *statistics, FILE *out)
+{
+    if (statistics->credit_stalls + statistics->queue_stalls != 0) {
+        (void)fprintf(out,
+                      "  %-14s%" PRIu64 " packets for credits, %" PRIu64 " for the send queue\n",
+                      "waited", statistics->credit_stalls, statistics->queue_stalls);
+    }
+}
+
 static void print_channels(const struct report *report, FILE *out)
 {
     (void)fprintf(out, "\n  %7s %12s %12s %10s %16s %9s\n", "channel", "normal", "zero", "packets",
@@ -81,6 +111,10 @@ void report_table(const struct report *report, FILE *out)
     (void)fprintf(out, "  %-14s%" PRIu64 " guest, %" PRIu64 " wire, %" PRIu64 " registered\n",
                   "bytes", statistics->guest_bytes, statistics->wire_bytes,
                   statistics->registered_bytes);
+    (void)fprintf(out, "  %-14s%.2f guest bytes for each byte on the wire\n", "ratio",
+                  report_ratio(statistics));
+    print_waiting(statistics, out);
+    print_time(out, "processor", report->cpu_ns);
     print_channels(report, out);
 }
 

@@ -17,6 +17,7 @@ struct report {
     uint64_t memory; /* their bytes */
     struct multifd_statistics statistics;
     struct multifd_channel_statistics *channels; /* statistics.channels of them, owned */
+    uint64_t cpu_ns;                             /* this process's processor time */
     const struct multifd_error *error;           /* NULL when the session is done */
 };
 
@@ -24,6 +25,9 @@ struct report {
 void report_collect(struct report *report, const struct session_view *view);
 
 void report_clear(struct report *report);
+
+/* Guest bytes for each byte on the wire; 0 when nothing has moved. */
+double report_ratio(const struct multifd_statistics *statistics);
 
 /* The JSON object as text without a final newline; the caller frees it. NULL without memory. */
 char *report_json(const struct report *report);

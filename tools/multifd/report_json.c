@@ -45,10 +45,12 @@ static json_t *channel_json(const struct report *report, unsigned index)
 {
     const struct multifd_channel_statistics *channel = &report->channels[index];
 
-    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:f}", "channel", (int)index, "guest_bytes",
-                     number(channel->guest_bytes), "wire_bytes", number(channel->wire_bytes),
-                     "normal_pages", number(channel->normal_pages), "zero_pages",
-                     number(channel->zero_pages), "packets", number(channel->packets), "rate_gbps",
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "channel", (int)index,
+                     "guest_bytes", number(channel->guest_bytes), "wire_bytes",
+                     number(channel->wire_bytes), "normal_pages", number(channel->normal_pages),
+                     "zero_pages", number(channel->zero_pages), "packets", number(channel->packets),
+                     "credit_stalls", number(channel->credit_stalls), "queue_stalls",
+                     number(channel->queue_stalls), "rate_gbps",
                      units_gigabits(channel->guest_bytes, report->statistics.transfer_ns));
 }
 
@@ -81,6 +83,8 @@ static void add_statistics(json_t *object, const struct multifd_statistics *stat
         {"guest_bytes", statistics->guest_bytes},
         {"wire_bytes", statistics->wire_bytes},
         {"registered_bytes", statistics->registered_bytes},
+        {"credit_stalls", statistics->credit_stalls},
+        {"queue_stalls", statistics->queue_stalls},
     };
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
@@ -102,6 +106,8 @@ char *report_json(const struct report *report)
     }
     add_statistics(object, &report->statistics);
     (void)json_object_set_new(object, "rate_gbps", json_real(rate));
+    (void)json_object_set_new(object, "ratio", json_real(report_ratio(&report->statistics)));
+    (void)json_object_set_new(object, "cpu_ns", number(report->cpu_ns));
     (void)json_object_set_new(object, "channels", channels_json(report));
     char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(object);

@@ -151,6 +151,11 @@ static uint8_t *channel_send_buffer(struct transport_channel *base, uint32_t wri
     return verbs_sender_buffer(of(base)->sender, writes);
 }
 
+static bool channel_lacks_credit(const struct transport_channel *base)
+{
+    return !verbs_sender_needs_completion(of_const(base)->sender);
+}
+
 static int channel_send(struct transport_channel *base, const struct transport_write *writes,
                         uint32_t writes_num, uint32_t length, bool more, struct multifd_error *err)
 {
@@ -253,6 +258,7 @@ static void channel_free(struct transport_channel *base)
 static const struct transport_channel_ops channel_ops = {
     .progress = channel_progress,
     .send_buffer = channel_send_buffer,
+    .lacks_credit = channel_lacks_credit,
     .send = channel_send,
     .receive = channel_receive,
     .release = channel_release,
