@@ -24,6 +24,9 @@ size_t pages_copy(const struct multifd_send_params *p, uint8_t *copy)
 
 size_t pages_payload_room(const struct multifd_send_params *p, size_t bytes)
 {
+    if (p->stream != 0) {
+        return p->payload_max;
+    }
     return p->payload_max < bytes ? p->payload_max : bytes - 1;
 }
 
@@ -49,7 +52,8 @@ int pages_check(const struct multifd_recv_params *p, uint32_t flag, const char *
         return error_set(err, MULTIFD_ERROR_PROTOCOL,
                          "packet refused: flags 0x%x on a session with %s", p->flags, method);
     }
-    if (p->payload == NULL || p->next_packet_size == 0 || p->next_packet_size >= pages_bytes(p)) {
+    if (p->payload == NULL || p->next_packet_size == 0 ||
+        (p->stream == 0 && p->next_packet_size >= pages_bytes(p))) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL,
                          "packet refused: a compressed payload of %u bytes for %u pages of %u "
                          "bytes",

@@ -28,7 +28,7 @@ int pages_alloc(struct multifd_send_params *p, uint8_t **copy, struct multifd_er
  */
 size_t pages_copy(const struct multifd_send_params *p, uint8_t *copy);
 
-/* The most bytes of payload that are worth sending for pages of so many bytes. */
+/* The most bytes of payload that are worth sending for pages of so many bytes; in a stream all. */
 size_t pages_payload_room(const struct multifd_send_params *p, size_t bytes);
 
 /* Sends the first `length` bytes of p->payload with that method's flag. Returns 0. */

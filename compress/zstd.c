@@ -4,6 +4,7 @@
 #include "compress/pages.h"
 #include "core/base/error.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -30,6 +31,7 @@ static ZSTD_ErrorCode reserve(const struct zstd_sender *sender, size_t bytes)
     size_t status = ZSTD_compress2(sender->context, &none, sizeof(none), sender->copy, bytes);
     ZSTD_ErrorCode code = ZSTD_getErrorCode(status);
 
+    (void)ZSTD_CCtx_reset(sender->context, ZSTD_reset_session_only);
     return code == ZSTD_error_dstSize_tooSmall ? ZSTD_error_no_error : code;
 }
 
@@ -57,6 +59,9 @@ static int zstd_send_setup(struct multifd_send_params *p, struct multifd_error *
     if (sender == NULL) {
         return error_set_nomem(err);
     }
+    if (p->stream != 0) {
+        p->write_flags |= MULTIFD_WRITE_FLAG_STREAM;
+    }
     if (pages_alloc(p, &sender->copy, err) != 0) {
         return -1;
     }
@@ -82,10 +87,24 @@ static void zstd_send_cleanup(struct multifd_send_params *p)
     p->iov = NULL;
 }
 
-static int zstd_send_prepare(struct multifd_send_params *p, struct multifd_error *err)
+/* The next piece of a frame that never ends: flushed, so that it can be unpacked at once. */
+static int compress_piece(struct multifd_send_params *p, const struct zstd_sender *sender,
+                          size_t bytes, struct multifd_error *err)
 {
-    const struct zstd_sender *sender = p->compress_data;
-    size_t bytes = pages_copy(p, sender->copy);
+    ZSTD_inBuffer in = {.src = sender->copy, .size = bytes};
+    ZSTD_outBuffer out = {.dst = p->payload, .size = pages_payload_room(p, bytes)};
+    size_t left = ZSTD_compressStream2(sender->context, &out, &in, ZSTD_e_flush);
+
+    if (left != 0) { /* an error, or bytes for which there is no room */
+        return error_set(err, MULTIFD_ERROR_METHOD, "zstd: %s", ZSTD_getErrorName(left));
+    }
+    return pages_send_payload(p, out.pos, MULTIFD_FLAG_ZSTD);
+}
+
+/* A payload that is a frame of its own. */
+static int compress_frame(struct multifd_send_params *p, const struct zstd_sender *sender,
+                          size_t bytes, struct multifd_error *err)
+{
     size_t length = ZSTD_compress2(sender->context, p->payload, pages_payload_room(p, bytes),
                                    sender->copy, bytes);
 
@@ -98,6 +117,15 @@ static int zstd_send_prepare(struct multifd_send_params *p, struct multifd_error
     return error_set(err, MULTIFD_ERROR_METHOD, "zstd: %s", ZSTD_getErrorName(length));
 }
 
+static int zstd_send_prepare(struct multifd_send_params *p, struct multifd_error *err)
+{
+    const struct zstd_sender *sender = p->compress_data;
+    size_t bytes = pages_copy(p, sender->copy);
+
+    return p->stream != 0 ? compress_piece(p, sender, bytes, err)
+                          : compress_frame(p, sender, bytes, err);
+}
+
 static int zstd_recv_setup(struct multifd_recv_params *p, struct multifd_error *err)
 {
     struct zstd_receiver *receiver = calloc(1, sizeof(*receiver));
@@ -105,6 +133,9 @@ static int zstd_recv_setup(struct multifd_recv_params *p, struct multifd_error *
     p->compress_data = receiver;
     if (receiver == NULL) {
         return error_set_nomem(err);
+    }
+    if (p->stream != 0) {
+        p->write_flags |= MULTIFD_WRITE_FLAG_STREAM;
     }
     if (pages_output_alloc(p, &receiver->buffer, err) != 0) {
         return -1;
@@ -174,22 +205,82 @@ static int find_frame(const struct multifd_recv_params *p, size_t *length,
  * The frame is decoded in one call, with the output as the decoder's window: whatever window size a
  * frame claims to need, no memory is allocated for it.
  */
+static int decompress_frame(const struct multifd_recv_params *p, ZSTD_DCtx *context,
+                            uint8_t *output, struct multifd_error *err)
+{
+    size_t length = 0;
+    size_t made;
+
+    if (find_frame(p, &length, err) != 0) {
+        return -1;
+    }
+    made = ZSTD_decompressDCtx(context, output, pages_bytes(p), p->payload, length);
+    if (ZSTD_isError(made)) {
+        return refuse(made, err);
+    }
+    return pages_check_end(p, made, p->next_packet_size - length, err);
+}
+
+/* Decodes as far as there is input and room. 0, or -1 with *err; *ended when the frame has. */
+static int decompress(ZSTD_DCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in, bool *ended,
+                      struct multifd_error *err)
+{
+    size_t before;
+    size_t status;
+
+    do {
+        before = in->pos + out->pos;
+        status = ZSTD_decompressStream(context, out, in);
+        if (ZSTD_isError(status)) {
+            return refuse(status, err);
+        }
+    } while (status != 0 && in->pos + out->pos != before);
+    *ended = status == 0;
+    return 0;
+}
+
+/*
+ * Takes a piece of a frame that never ends. The decoder's window is what the frame claims to need,
+ * up to libzstd's own limit of 128 MiB, which is what level 20 takes. Output that is left over when
+ * the pages are full comes to light with one byte more of room.
+ */
+static int decompress_piece(const struct multifd_recv_params *p, ZSTD_DCtx *context,
+                            uint8_t *output, struct multifd_error *err)
+{
+    ZSTD_inBuffer in = {.src = p->payload, .size = p->next_packet_size};
+    ZSTD_outBuffer out = {.dst = output, .size = pages_bytes(p)};
+    uint8_t more;
+    ZSTD_outBuffer rest = {.dst = &more, .size = sizeof(more)};
+    bool ended = false;
+
+    if (decompress(context, &out, &in, &ended, err) != 0) {
+        return -1;
+    }
+    if (ended) {
+        return pages_refuse_cut(err);
+    }
+    if (out.pos == out.size && decompress(context, &rest, &in, &ended, err) != 0) {
+        return -1;
+    }
+    if (rest.pos != 0) {
+        return pages_refuse_longer(err);
+    }
+    return pages_check_end(p, out.pos, in.size - in.pos, err);
+}
+
 static int zstd_recv(struct multifd_recv_params *p, struct multifd_error *err)
 {
     const struct zstd_receiver *receiver = p->compress_data;
     uint8_t *output;
-    size_t length = 0;
-    size_t made;
+    int status;
 
-    if (pages_check(p, MULTIFD_FLAG_ZSTD, "zstd", err) != 0 || find_frame(p, &length, err) != 0) {
+    if (pages_check(p, MULTIFD_FLAG_ZSTD, "zstd", err) != 0) {
         return -1;
     }
     output = pages_output(p, receiver->buffer);
-    made = ZSTD_decompressDCtx(receiver->context, output, pages_bytes(p), p->payload, length);
-    if (ZSTD_isError(made)) {
-        return refuse(made, err);
-    }
-    if (pages_check_end(p, made, p->next_packet_size - length, err) != 0) {
+    status = p->stream != 0 ? decompress_piece(p, receiver->context, output, err)
+                            : decompress_frame(p, receiver->context, output, err);
+    if (status != 0) {
         return -1;
     }
     pages_scatter(p, output);

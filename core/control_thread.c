@@ -113,7 +113,7 @@ static int pump(struct control *control, struct multifd_error *err)
         status = take_messages(control, err);
     }
     /* Before a failure is looked at: once the last message has arrived, leaving is no failure. */
-    if (control->last_sent && (control->bye_heard || channel->ops->drained(channel))) {
+    if (control->last_sent && (control->bye_heard || channel->ops->delivered(channel))) {
         session_finish(control->session);
     }
     pthread_cond_broadcast(&control->room);
@@ -205,7 +205,10 @@ static int turn(struct control *control, struct multifd_error *err)
     return sleep_until(control, next_deadline(control, settle_ns), err);
 }
 
-/* Says and waits: until all is delivered, the peer is gone, or the time is over. */
+/*
+ * Says and waits: until this side may leave without taking it back, the peer is gone, or the time
+ * is over.
+ */
 static void linger(struct control *control)
 {
     uint64_t deadline = clock_now_ns() + CONTROL_LINGER_NS;

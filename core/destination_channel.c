@@ -20,6 +20,7 @@ struct destination_channel {
     /* The thread's own; `channel` is freed by destination_channel_disconnect. */
     struct transport_channel *channel;
     struct packet_reader reader;
+    uint32_t length; /* bytes of the header in hand, 0: there is none */
 };
 
 void destination_channel_profile(const struct destination_channel_config *config,
@@ -31,25 +32,8 @@ void destination_channel_profile(const struct destination_channel_config *config
         .receive_slots =
             config->reader.slots == 0 ? config->session->options.window : config->reader.slots,
         .receive_size = packet_bytes(config->reader.page_count),
+        .framing = TRANSPORT_FIXED,
     };
-}
-
-static int take_packet(struct destination_channel *channel, const struct transport_message *message,
-                       struct multifd_error *err)
-{
-    const struct multifd_packet *packet = &channel->reader.packet;
-
-    if (packet_reader_take(&channel->reader, message, err) != 0) {
-        return -1;
-    }
-    channel_counters_add(&channel->counters, packet->normal_pages, packet->zero_pages,
-                         channel->config->reader.page_size,
-                         message->length + (uint64_t)packet->next_packet_size);
-    if ((packet->flags & MULTIFD_FLAG_SYNC) != 0) {
-        atomic_fetch_add(&channel->synced, 1);
-        waker_wake(&channel->config->session->main);
-    }
-    return 0;
 }
 
 /* Between its SYNC and its release a channel applies nothing. */
@@ -58,17 +42,68 @@ static bool at_sync(const struct destination_channel *channel)
     return atomic_load(&channel->synced) != atomic_load(&channel->released);
 }
 
+/* Takes the next header; false when there is none. */
+static int begin_packet(struct destination_channel *channel, bool *begun, struct multifd_error *err)
+{
+    struct transport_message message;
+
+    *begun = channel->channel->ops->receive(channel->channel, &message);
+    if (!*begun) {
+        return 0;
+    }
+    channel->length = message.length;
+    return packet_reader_begin(&channel->reader, &message, err);
+}
+
+static int end_packet(struct destination_channel *channel, struct multifd_error *err)
+{
+    const struct multifd_packet *packet = &channel->reader.packet;
+
+    if (packet_reader_end(&channel->reader, err) != 0) {
+        return -1;
+    }
+    channel_counters_add(&channel->counters, packet->normal_pages, packet->zero_pages,
+                         channel->config->reader.page_size,
+                         channel->length + (uint64_t)packet->next_packet_size);
+    if ((packet->flags & MULTIFD_FLAG_SYNC) != 0) {
+        atomic_fetch_add(&channel->synced, 1);
+        waker_wake(&channel->config->session->main);
+    }
+    channel->length = 0;
+    return channel->channel->ops->release(channel->channel, err);
+}
+
+/*
+ * Takes packets while there are any. Over a byte stream a packet is in hand for as long as its
+ * payload takes to come.
+ */
 static int step(void *owner, bool *busy, struct multifd_error *err)
 {
     struct destination_channel *channel = owner;
-    struct transport_message message;
+    struct packet_reader *reader = &channel->reader;
+    bool begun = channel->length != 0;
 
     *busy = false;
-    while (!at_sync(channel) && channel->channel->ops->receive(channel->channel, &message)) {
-        if (take_packet(channel, &message, err) != 0 ||
-            channel->channel->ops->release(channel->channel, err) != 0) {
+    while (!at_sync(channel)) {
+        if (!begun && (begin_packet(channel, &begun, err) != 0 || !begun)) {
+            return begun ? -1 : 0;
+        }
+        if (reader->iovs_num != 0) {
+            uint32_t before = reader->iovs_num;
+
+            if (channel->channel->ops->read(channel->channel, &reader->iov, &reader->iovs_num,
+                                            err) != 0) {
+                return -1;
+            }
+            *busy = *busy || reader->iovs_num != before;
+            if (reader->iovs_num != 0) {
+                return 0;
+            }
+        }
+        if (end_packet(channel, err) != 0) {
             return -1;
         }
+        begun = false;
         *busy = true;
     }
     return 0;

@@ -67,7 +67,9 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
                    .page_size = message.hello.page_size,
                    .page_count = message.hello.page_count,
                    .slots = session_staging_slots(session, message.hello.method),
-                   .zero_pages = message.hello.zero_pages != 0},
+                   .zero_pages = message.hello.zero_pages != 0,
+                   .stream = session->endpoint->stream,
+                   .form = session->endpoint->stream ? PACKET_STREAM : PACKET_EXACT},
     };
     if (session_check_method(session, message.hello.method, err) != 0) {
         return -1;
@@ -195,8 +197,12 @@ static int give_pieces(struct session *session, struct message *message, struct 
 static int register_blocks(struct multifd_destination *destination, struct multifd_error *err)
 {
     static const struct message done = {.type = MESSAGE_RAM_BLOCKS_OK};
-    struct registration *registration = registration_start(&destination->session, true, err);
+    struct registration *registration;
 
+    if (destination->session.endpoint->stream) {
+        return control_send(destination->control, &done, err);
+    }
+    registration = registration_start(&destination->session, true, err);
     if (registration == NULL || registration_finish(&registration, err) != 0) {
         return -1;
     }

@@ -10,6 +10,14 @@
  *        8   16 session UUID
  *       24    1 reason: why a connection is refused, 0 otherwise
  *       25    3 0
+ *
+ * Over a byte stream a channel's greeting has the form of QEMU's MultiFDInit_t instead, of which
+ * only this much is not 0:
+ *
+ *        0    4 magic 0x11223344
+ *        4    4 version 1
+ *        8   16 UUID: of the session, or of QEMU's guest
+ *       24    1 channel number
  */
 #ifndef MULTIFD_GREETING_H
 #define MULTIFD_GREETING_H
@@ -48,9 +56,12 @@ struct greeting {
 /* Writes a greeting of this version. */
 void greeting_encode(const struct greeting *greeting, struct transport_greeting *out);
 
+/* Writes the greeting of a channel over a byte stream. */
+void greeting_encode_init(const struct greeting *greeting, struct transport_greeting *out);
+
 /*
- * Reads a peer's greeting. -1 with MULTIFD_ERROR_CONNECT when it is not multifd's, or
- * MULTIFD_ERROR_VERSION when it is another version's.
+ * Reads a peer's greeting, of either form. -1 with MULTIFD_ERROR_CONNECT when it is not multifd's,
+ * or MULTIFD_ERROR_VERSION when it is another version's.
  */
 int greeting_decode(const struct transport_greeting *in, struct greeting *greeting,
                     struct multifd_error *err);

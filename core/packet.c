@@ -28,6 +28,11 @@ uint32_t packet_page_count(uint32_t page_size)
     return page_size >= MULTIFD_PACKET_SIZE ? 1 : MULTIFD_PACKET_SIZE / page_size;
 }
 
+uint32_t packet_payload_max(uint32_t page_count, uint32_t page_size, bool stream)
+{
+    return page_count * page_size * (stream ? 2 : 1);
+}
+
 uint32_t packet_bytes(uint32_t offsets_num)
 {
     return PACKET_FIXED + 8 * offsets_num;
@@ -63,6 +68,14 @@ uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *norm
     return (uint32_t)(offsets - out);
 }
 
+uint32_t packet_pad(uint8_t *out, uint32_t length, uint32_t page_count)
+{
+    uint32_t whole = packet_bytes(page_count);
+
+    memset(out + length, 0, whole - length);
+    return whole;
+}
+
 static int malformed(struct multifd_error *err, const char *field, uint64_t value)
 {
     return error_set(err, MULTIFD_ERROR_PROTOCOL, "packet refused: %s %llu", field,
@@ -93,13 +106,11 @@ static int check_start(const uint8_t *bytes, size_t length, struct multifd_error
     return 0;
 }
 
-static int check_counts(const uint8_t *bytes, size_t length, uint32_t page_count,
-                        struct multifd_error *err)
+static int check_counts(const uint8_t *bytes, uint32_t page_count, struct multifd_error *err)
 {
     uint32_t alloc = get_be32(bytes + AT_PAGES_ALLOC);
     uint32_t normal = get_be32(bytes + AT_NORMAL_PAGES);
     uint32_t zero = get_be32(bytes + AT_ZERO_PAGES);
-    uint32_t flags = get_be32(bytes + AT_FLAGS);
 
     if (alloc > page_count) {
         return malformed(err, "pages_alloc", alloc);
@@ -110,9 +121,34 @@ static int check_counts(const uint8_t *bytes, size_t length, uint32_t page_count
     if (zero > alloc - normal) {
         return malformed(err, "more zero_pages than pages_alloc leaves,", zero);
     }
-    if (length != packet_bytes(normal + zero)) {
+    return 0;
+}
+
+/* The counts are checked by now. */
+static int check_length(const uint8_t *bytes, size_t length, uint32_t page_count,
+                        enum packet_form form, struct multifd_error *err)
+{
+    uint32_t used =
+        packet_bytes(get_be32(bytes + AT_NORMAL_PAGES) + get_be32(bytes + AT_ZERO_PAGES));
+
+    if (length != (form == PACKET_EXACT ? used : packet_bytes(page_count))) {
         return malformed(err, "length does not fit its pages,", length);
     }
+    for (size_t at = used; form == PACKET_STREAM && at < length; at++) {
+        if (bytes[at] != 0) {
+            return malformed(err, "an offset behind the last one, at", at);
+        }
+    }
+    return 0;
+}
+
+/* What multifd, other than QEMU, never sends. */
+static int check_sense(const uint8_t *bytes, struct multifd_error *err)
+{
+    uint32_t normal = get_be32(bytes + AT_NORMAL_PAGES);
+    uint32_t zero = get_be32(bytes + AT_ZERO_PAGES);
+    uint32_t flags = get_be32(bytes + AT_FLAGS);
+
     if ((flags & MULTIFD_FLAG_SYNC) != 0 && normal + zero != 0) {
         return malformed(err, "SYNC with pages,", normal + zero);
     }
@@ -144,11 +180,12 @@ static int check_name(const uint8_t *bytes, struct multifd_error *err)
     return 0;
 }
 
-int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count,
+int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum packet_form form,
                   struct multifd_packet *packet, uint64_t *offsets, struct multifd_error *err)
 {
-    if (check_start(bytes, length, err) != 0 || check_counts(bytes, length, page_count, err) != 0 ||
-        check_name(bytes, err) != 0) {
+    if (check_start(bytes, length, err) != 0 || check_counts(bytes, page_count, err) != 0 ||
+        check_length(bytes, length, page_count, form, err) != 0 || check_name(bytes, err) != 0 ||
+        (form != PACKET_QEMU && check_sense(bytes, err) != 0)) {
         return -1;
     }
     packet->magic = get_be32(bytes + AT_MAGIC);
@@ -162,6 +199,10 @@ int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count,
     memcpy(packet->ramblock, bytes + AT_RAMBLOCK, PACKET_NAME_BYTES);
     for (uint32_t i = 0; i < packet->normal_pages + packet->zero_pages; i++) {
         offsets[i] = get_be64(bytes + packet_bytes(i));
+    }
+    if (packet->normal_pages == 0) { /* see PACKET_QEMU */
+        packet->next_packet_size = 0;
+        packet->flags &= ~MULTIFD_FLAG_COMPRESSION_MASK;
     }
     return 0;
 }

@@ -17,12 +17,14 @@
  *       64  256 ramblock, NUL-terminated
  *      320  8*n offsets: normal pages, then zero pages
  *
- * A message carries just the offsets in use: its length says the same as the two counts.
+ * A message carries just the offsets in use: its length says the same as the two counts. Over a
+ * byte stream, as in QEMU, there is always room for pages_alloc of them.
  */
 #ifndef MULTIFD_PACKET_H
 #define MULTIFD_PACKET_H
 
 #include <multifd_method.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,8 +34,26 @@
 #define PACKET_FIXED       320u /* bytes before the offsets */
 #define PACKET_FLAGS_KNOWN (MULTIFD_FLAG_SYNC | MULTIFD_FLAG_COMPRESSION_MASK)
 
+/* Who has sent a header, and so what it may look like. */
+enum packet_form {
+    PACKET_EXACT,  /* multifd, in a message that is as long as the header */
+    PACKET_STREAM, /* multifd, over a byte stream: unused offsets are 0 */
+    /*
+     * QEMU. What is not in use may hold anything, since QEMU 7.2 fills one header again and again:
+     * next_packet_size, ramblock and the offsets in a packet without pages. There may be pages and
+     * SYNC in one packet, and neither in the next.
+     */
+    PACKET_QEMU,
+};
+
 /* Most pages of one packet for a page size: at least one. */
 uint32_t packet_page_count(uint32_t page_size);
+
+/*
+ * Bytes of the longest payload. Over a byte stream compressed pages may be longer than they were,
+ * since a stream cannot leave one packet out; that much is what QEMU has room for too.
+ */
+uint32_t packet_payload_max(uint32_t page_count, uint32_t page_size, bool stream);
 
 /* Bytes of a header with so many offsets. */
 uint32_t packet_bytes(uint32_t offsets_num);
@@ -46,12 +66,18 @@ uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *norm
                        const uint64_t *zero, uint8_t *out);
 
 /*
+ * Makes a header that was encoded as long as one with page_count offsets. Returns its new length.
+ */
+uint32_t packet_pad(uint8_t *out, uint32_t length, uint32_t page_count);
+
+/*
  * Reads and validates everything in a header that does not depend on RAM blocks: length, magic,
  * version, flags, counts (at most page_count pages), the name's end and the reserved bytes.
  * `offsets` has room for page_count entries. *packet and *offsets are written only on success. 0,
- * or -1 with MULTIFD_ERROR_PROTOCOL or MULTIFD_ERROR_VERSION.
+ * or -1 with MULTIFD_ERROR_PROTOCOL or MULTIFD_ERROR_VERSION. What a header without pages says of
+ * them is not handed on.
  */
-int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count,
+int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum packet_form form,
                   struct multifd_packet *packet, uint64_t *offsets, struct multifd_error *err);
 
 #endif

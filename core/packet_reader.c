@@ -14,7 +14,7 @@
 static int init_staging(struct packet_reader *reader, struct multifd_error *err)
 {
     const struct packet_reader_config *config = reader->config;
-    uint32_t slot_bytes = config->page_count * config->page_size;
+    uint32_t slot_bytes = packet_payload_max(config->page_count, config->page_size, config->stream);
 
     if (config->slots == 0) {
         return 0;
@@ -22,6 +22,9 @@ static int init_staging(struct packet_reader *reader, struct multifd_error *err)
     reader->payload = malloc(slot_bytes);
     if (reader->payload == NULL) {
         return error_set_nomem(err);
+    }
+    if (config->stream) {
+        return 0; /* payloads are read straight to that copy */
     }
     return staging_init(&reader->staging, config->endpoint, config->slots, slot_bytes, true, err);
 }
@@ -33,8 +36,11 @@ int packet_reader_init(struct packet_reader *reader, const struct packet_reader_
     reader->params.id = channel;
     reader->params.page_size = config->page_size;
     reader->params.page_count = config->page_count;
+    reader->params.stream = config->stream ? 1 : 0;
     reader->offsets = calloc(config->page_count, sizeof(*reader->offsets));
-    if (reader->offsets == NULL) {
+    reader->pages = calloc(config->page_count, sizeof(*reader->pages));
+    if (reader->offsets == NULL || reader->pages == NULL) {
+        packet_reader_fini(reader);
         return error_set_nomem(err);
     }
     reader->seen = offset_set_new(config->page_count, err);
@@ -68,8 +74,10 @@ void packet_reader_fini(struct packet_reader *reader)
 {
     offset_set_delete(&reader->seen);
     free(reader->offsets);
+    free(reader->pages);
     free(reader->payload);
     reader->offsets = NULL;
+    reader->pages = NULL;
     reader->payload = NULL;
 }
 
@@ -116,8 +124,8 @@ static int validate(struct packet_reader *reader, const struct transport_message
 {
     struct multifd_packet *packet = &reader->packet;
 
-    if (packet_decode(message->bytes, message->length, reader->config->page_count, packet,
-                      reader->offsets, err) != 0) {
+    if (packet_decode(message->bytes, message->length, reader->config->page_count,
+                      reader->config->form, packet, reader->offsets, err) != 0) {
         return -1;
     }
     if (packet->packet_num < reader->next_num || packet->packet_num == UINT64_MAX) {
@@ -135,6 +143,27 @@ static int validate(struct packet_reader *reader, const struct transport_message
     return find_block(reader, err) != 0 ? -1 : check_offsets(reader, err);
 }
 
+static bool is_stream(const struct packet_reader *reader)
+{
+    return (reader->params.write_flags & MULTIFD_WRITE_FLAG_STREAM) != 0;
+}
+
+static int refuse_size(const struct packet_reader *reader, struct multifd_error *err)
+{
+    return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                     "packet refused: a payload of %u bytes for %u pages of %u bytes",
+                     reader->packet.next_packet_size, reader->packet.normal_pages,
+                     reader->config->page_size);
+}
+
+/* Any method may send pages as they are, but for those whose streams leave nothing out. */
+static bool is_uncompressed(const struct packet_reader *reader)
+{
+    uint32_t method = reader->params.flags & MULTIFD_FLAG_COMPRESSION_MASK;
+
+    return method == MULTIFD_FLAG_NOCOMP && !is_stream(reader);
+}
+
 /*
  * Where the payload is: NULL when it is as large as its pages, and so in place. Another is copied
  * out of its slot first: the peer can write there at any time, and no decompressor is made for
@@ -150,16 +179,64 @@ static int fetch_payload(struct packet_reader *reader, struct multifd_error *err
         return 0;
     }
     if (length == 0 || length > whole) {
-        return error_set(err, MULTIFD_ERROR_PROTOCOL,
-                         "packet refused: a payload of %u bytes for %u pages of %u bytes", length,
-                         reader->packet.normal_pages, reader->config->page_size);
+        return refuse_size(reader, err);
     }
     memcpy(reader->payload, staging_slot(&reader->staging, reader->messages), length);
     reader->params.payload = reader->payload;
     return 0;
 }
 
-static int take_payload(struct packet_reader *reader, struct multifd_error *err)
+/* Adjacent pages are read as one. */
+static void read_to_pages(struct packet_reader *reader)
+{
+    uint32_t page_size = reader->config->page_size;
+    uint64_t end = UINT64_MAX;
+    uint32_t num = 0;
+
+    for (uint32_t i = 0; i < reader->packet.normal_pages; i++) {
+        uint64_t offset = reader->offsets[i];
+
+        if (offset == end) {
+            reader->pages[num - 1].iov_len += page_size;
+        } else {
+            reader->pages[num++] =
+                (struct iovec){.iov_base = reader->block->host + offset, .iov_len = page_size};
+        }
+        end = offset + page_size;
+    }
+    reader->iov = reader->pages;
+    reader->iovs_num = num;
+}
+
+/* Where a payload that follows in the stream belongs: to its pages, or to where it is unpacked. */
+static int place_payload(struct packet_reader *reader, struct multifd_error *err)
+{
+    const struct packet_reader_config *config = reader->config;
+    uint32_t length = reader->packet.next_packet_size;
+    uint32_t whole = reader->packet.normal_pages * config->page_size;
+    uint32_t most =
+        is_stream(reader) ? packet_payload_max(config->page_count, config->page_size, true) : whole;
+
+    reader->params.payload = NULL;
+    if (length == 0 || length > most) {
+        return refuse_size(reader, err);
+    }
+    if ((is_uncompressed(reader) || config->slots == 0) &&
+        multifd_nocomp_ops.recv(&reader->params, err) != 0) {
+        return -1;
+    }
+    if (length == whole && !is_stream(reader)) {
+        read_to_pages(reader);
+        return 0;
+    }
+    reader->pages[0] = (struct iovec){.iov_base = reader->payload, .iov_len = length};
+    reader->iov = reader->pages;
+    reader->iovs_num = 1;
+    reader->params.payload = reader->payload;
+    return 0;
+}
+
+static void set_params(struct packet_reader *reader)
 {
     struct multifd_recv_params *p = &reader->params;
 
@@ -168,10 +245,19 @@ static int take_payload(struct packet_reader *reader, struct multifd_error *err)
     p->normal_num = reader->packet.normal_pages;
     p->flags = reader->packet.flags & ~MULTIFD_FLAG_SYNC;
     p->next_packet_size = reader->packet.next_packet_size;
-    if ((p->flags & MULTIFD_FLAG_COMPRESSION_MASK) == MULTIFD_FLAG_NOCOMP) {
-        return multifd_nocomp_ops.recv(p, err); /* any method may send pages as they are */
+}
+
+static int take_payload(struct packet_reader *reader, struct multifd_error *err)
+{
+    struct multifd_recv_params *p = &reader->params;
+
+    if (is_uncompressed(reader)) {
+        return multifd_nocomp_ops.recv(p, err);
     }
-    return fetch_payload(reader, err) != 0 ? -1 : reader->config->method->recv(p, err);
+    if (!reader->config->stream && fetch_payload(reader, err) != 0) {
+        return -1;
+    }
+    return reader->config->method->recv(p, err);
 }
 
 /* A page that is zero already is not touched: it may never have been, and needs no memory then. */
@@ -189,17 +275,28 @@ static void clear_zero_pages(struct packet_reader *reader)
     }
 }
 
-int packet_reader_take(struct packet_reader *reader, const struct transport_message *message,
-                       struct multifd_error *err)
+int packet_reader_begin(struct packet_reader *reader, const struct transport_message *message,
+                        struct multifd_error *err)
 {
-    const struct multifd_packet *packet = &reader->packet;
+    reader->iovs_num = 0;
+    if (validate(reader, message, err) != 0) {
+        return -1;
+    }
+    if (reader->packet.normal_pages == 0) {
+        return 0;
+    }
+    set_params(reader);
+    return reader->config->stream ? place_payload(reader, err) : 0;
+}
 
-    if (validate(reader, message, err) != 0 ||
-        (packet->normal_pages != 0 && take_payload(reader, err) != 0)) {
+int packet_reader_end(struct packet_reader *reader, struct multifd_error *err)
+{
+    if (reader->packet.normal_pages != 0 && take_payload(reader, err) != 0) {
         return -1;
     }
     clear_zero_pages(reader);
-    reader->next_num = packet->packet_num + 1;
+    /* QEMU gives one number to a packet with pages and SYNC, and to the empty one behind it. */
+    reader->next_num = reader->packet.packet_num + (reader->config->form == PACKET_QEMU ? 0 : 1);
     reader->messages++;
     return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * packet_reader - takes packets in on one channel of the destination: validates each completely
  * before anything is changed by it, then lets the method take its payload and clears its zero
- * pages. Used by the channel's thread alone.
+ * pages. Over a byte stream the payload is read between the two. Used by the channel's thread
+ * alone.
  */
 #ifndef MULTIFD_PACKET_READER_H
 #define MULTIFD_PACKET_READER_H
@@ -10,6 +11,7 @@
 #include <multifd_method.h>
 
 #include "core/offset_set.h"
+#include "core/packet.h"
 #include "core/ram_block.h"
 #include "core/staging.h"
 
@@ -20,8 +22,10 @@ struct packet_reader_config {
     struct transport_endpoint *endpoint;
     uint32_t page_size;
     uint32_t page_count;
-    uint32_t slots;  /* of the staging; 0: the session needs none */
-    bool zero_pages; /* may come */
+    uint32_t slots;        /* of the staging; 0: the session needs none */
+    bool zero_pages;       /* may come */
+    bool stream;           /* the transport is a byte stream */
+    enum packet_form form; /* of headers */
 };
 
 struct packet_reader {
@@ -35,6 +39,11 @@ struct packet_reader {
     uint64_t messages;               /* taken in so far */
     struct staging staging;
     uint8_t *payload; /* private copy of a packet's payload */
+
+    /* Byte streams: where the payload of the packet in hand is still to be read to. */
+    struct iovec *pages; /* room for the packet's */
+    struct iovec *iov;
+    uint32_t iovs_num;
 };
 
 /* Prepares a reader that was zeroed, without its method. 0, or -1 with *err and nothing made. */
@@ -51,8 +60,14 @@ int packet_reader_release(struct packet_reader *reader, struct multifd_error *er
 /* Frees the rest of what packet_reader_init made. Accepts a reader that was zeroed. */
 void packet_reader_fini(struct packet_reader *reader);
 
-/* Takes one message in, as reader->packet. 0, or -1 with *err. */
-int packet_reader_take(struct packet_reader *reader, const struct transport_message *message,
-                       struct multifd_error *err);
+/*
+ * Takes one message in, as reader->packet, so far that its payload may be read to reader->iov, of
+ * which there may be none. 0, or -1 with *err and nothing changed.
+ */
+int packet_reader_begin(struct packet_reader *reader, const struct transport_message *message,
+                        struct multifd_error *err);
+
+/* Does with the payload, once it is there, and with the zero pages what the packet says. */
+int packet_reader_end(struct packet_reader *reader, struct multifd_error *err);
 
 #endif

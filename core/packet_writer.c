@@ -26,6 +26,9 @@ void multifd_send_fill_packet(struct multifd_send_params *p)
         snprintf(packet.ramblock, sizeof(packet.ramblock), "%s", p->ramblock);
     }
     p->packet_len = packet_encode(&packet, p->normal, p->zero, p->packet);
+    if (p->stream != 0) {
+        p->packet_len = packet_pad(p->packet, p->packet_len, p->page_count);
+    }
     if (p->iov != NULL) {
         p->iov[0] = (struct iovec){.iov_base = p->packet, .iov_len = p->packet_len};
     }
@@ -39,6 +42,7 @@ int packet_writer_init(struct packet_writer *writer, const struct packet_writer_
     writer->params.page_size = config->page_size;
     writer->params.page_count = config->page_count;
     writer->params.level = config->level;
+    writer->params.stream = config->stream ? 1 : 0;
     writer->writes = calloc(config->page_count, sizeof(*writer->writes));
     writer->zero = calloc(config->page_count, sizeof(*writer->zero));
     if (writer->writes == NULL || writer->zero == NULL) {
@@ -59,7 +63,8 @@ int packet_writer_start(struct packet_writer *writer, struct multifd_error *err)
     if (config->slots == 0) {
         return 0;
     }
-    writer->params.payload_max = config->page_count * config->page_size;
+    writer->params.payload_max =
+        packet_payload_max(config->page_count, config->page_size, config->stream);
     return staging_init(&writer->staging, config->endpoint, config->slots,
                         writer->params.payload_max, false, err);
 }
@@ -167,11 +172,14 @@ static int write_pages(struct packet_writer *writer, const struct multifd_ram_bl
 static int write_payload(struct packet_writer *writer, struct multifd_error *err)
 {
     const struct multifd_send_params *p = &writer->params;
-    uint64_t slot = (writer->messages - 1) % writer->remote.slots;
+    uint64_t slot = writer->config->stream ? 0 : (writer->messages - 1) % writer->remote.slots;
+    uint32_t most = (p->write_flags & MULTIFD_WRITE_FLAG_STREAM) != 0
+                        ? p->payload_max
+                        : p->normal_num * p->page_size - 1;
 
     if (p->iovs_num != 2 || p->iov[1].iov_base != p->payload ||
         p->iov[1].iov_len != p->next_packet_size || p->next_packet_size == 0 ||
-        p->next_packet_size >= p->normal_num * p->page_size) {
+        p->next_packet_size > most) {
         return error_set(err, MULTIFD_ERROR_METHOD,
                          "the method's payload of %u bytes is not in its place, or too long",
                          p->next_packet_size);

@@ -21,6 +21,7 @@ struct packet_writer_config {
     uint32_t slots;       /* of the staging; 0: the session needs none */
     int32_t level;        /* of the method */
     bool detect_zero_pages;
+    bool stream; /* the transport is a byte stream */
 };
 
 /* The destination's staging for a channel. */

@@ -11,6 +11,9 @@
 /* More threads than this have not been seen to help. */
 #define THREADS_AUTO_MAX 8
 
+/* A piece of 2^63 bytes holds any block. */
+#define WHOLE_BLOCK_SHIFT 63u
+
 /* Work on pieces that several threads share. */
 struct registration {
     struct session *session;
@@ -204,6 +207,16 @@ int registration_finish(struct registration **registration, struct multifd_error
     free(done);
     *registration = NULL;
     return status;
+}
+
+int registration_skip(struct session *session, struct multifd_error *err)
+{
+    for (uint32_t i = 0; i < session->blocks.num; i++) {
+        if (ram_block_split(session->blocks.blocks[i], WHOLE_BLOCK_SHIFT, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 void registration_release(struct session *session)

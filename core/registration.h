@@ -25,6 +25,12 @@ struct registration *registration_start(struct session *session, bool writable,
  */
 int registration_finish(struct registration **registration, struct multifd_error *err);
 
+/*
+ * For a transport that needs no registered memory: each block is one piece, without keys. 0, or -1
+ * with *err.
+ */
+int registration_skip(struct session *session, struct multifd_error *err);
+
 /* Deregisters all pieces; every channel that may use them is freed by then. */
 void registration_release(struct session *session);
 

@@ -80,6 +80,9 @@ uint32_t session_staging_slots(const struct session *session, uint32_t method)
     if (method == MULTIFD_FLAG_NOCOMP) {
         return 0;
     }
+    if (session->endpoint->stream) {
+        return 1; /* at this side alone, and free again when the kernel has taken it */
+    }
     return staging_slots(session->options.window,
                          (uint64_t)packet_page_count(page_size) * page_size);
 }

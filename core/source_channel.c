@@ -176,13 +176,18 @@ static int connect_channel(struct source_channel *channel, struct multifd_error 
         .receive_slots = RECEIVE_SLOTS,
         .receive_size = packet_bytes(0),
         .writes = config->writer.page_count,
+        .framing = TRANSPORT_FIXED,
     };
     struct greeting greeting = {.kind = GREETING_CHANNEL, .channel = channel->writer.params.id};
     struct transport_greeting offer;
     struct transport_greeting answer;
 
     memcpy(greeting.uuid, config->uuid, sizeof(greeting.uuid));
-    greeting_encode(&greeting, &offer);
+    if (config->writer.stream) {
+        greeting_encode_init(&greeting, &offer);
+    } else {
+        greeting_encode(&greeting, &offer);
+    }
     channel->channel = session->endpoint->ops->connect(session->endpoint, &profile, &offer,
                                                        session->failed_fd, &answer, err);
     if (channel->channel == NULL) {

@@ -140,15 +140,28 @@ static int ask_for_pieces(struct multifd_source *source, struct multifd_ram_bloc
     return 0;
 }
 
+static int agree_without_registration(struct multifd_source *source, struct multifd_error *err)
+{
+    struct message message;
+
+    return registration_skip(&source->session, err) != 0 || send_blocks(source, err) != 0
+               ? -1
+               : control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err);
+}
+
 /* While this side registers its memory, the destination does the same with its own. */
 static int agree_on_blocks(struct multifd_source *source, struct multifd_error *err)
 {
     struct session *session = &source->session;
-    struct registration *registration = registration_start(session, false, err);
+    struct registration *registration;
     struct multifd_error talk_err;
     struct message message;
     int talk;
 
+    if (session->endpoint->stream) {
+        return agree_without_registration(source, err);
+    }
+    registration = registration_start(session, false, err);
     if (registration == NULL) {
         return -1;
     }
@@ -226,7 +239,9 @@ static int start_channels(struct multifd_source *source, struct multifd_error *e
     if (session_wait(&source->session, all_channels_up, source, err) != 0) {
         return -1;
     }
-    return source->config.writer.slots == 0 ? 0 : take_stagings(source, err);
+    return source->config.writer.slots == 0 || source->config.writer.stream
+               ? 0
+               : take_stagings(source, err);
 }
 
 static void configure(struct multifd_source *source, uint32_t method)
@@ -243,6 +258,7 @@ static void configure(struct multifd_source *source, uint32_t method)
         .slots = session_staging_slots(&source->session, method),
         .level = options_level(options, method),
         .detect_zero_pages = options->zero_page_detection == ZERO_PAGE_DETECTION_MULTIFD,
+        .stream = source->session.endpoint->stream,
     };
     limiter_init(&config->limiter, options->max_bandwidth);
     config->batches = BATCHES_ALL;

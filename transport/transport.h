@@ -4,8 +4,10 @@
  *
  * A transport knows addresses, lengths and messages; it does not know pages or packets. An endpoint
  * is one side of a session; it connects or accepts channels and registers memory. A channel carries
- * messages in order, each with writes into the peer's memory that are in place when the peer
- * receives the message. No transport takes a lock: a channel belongs to one thread at a time.
+ * messages in order, each with writes of local memory. There are two kinds of transport. One places
+ * what is written into the peer's memory itself, where it is when the peer receives the message. On
+ * the other, a byte stream, those bytes follow the message, and the peer reads them to where it
+ * wants them. No transport takes a lock: a channel belongs to one thread at a time.
  */
 #ifndef MULTIFD_TRANSPORT_H
 #define MULTIFD_TRANSPORT_H
@@ -15,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "transport/address.h"
 
@@ -48,21 +51,34 @@ struct transport_settings {
     int32_t service_level; /* -1: the device's */
     uint32_t mtu;          /* bytes, 0: the port's active MTU */
     int32_t qp_timeout; /* local ack timeout as an exponent (4.096 us * 2^n), -1: from timeout_ms */
-    uint32_t retry_count; /* 0 to 7 */
-    uint32_t rnr_timer;   /* minimum RNR timer code, 0 to 31 */
-    uint32_t tx_depth;    /* send-queue entries, 0: chosen */
+    uint32_t retry_count;  /* 0 to 7 */
+    uint32_t rnr_timer;    /* minimum RNR timer code, 0 to 31 */
+    uint32_t tx_depth;     /* send-queue entries, 0: chosen */
+    uint8_t bare_start[4]; /* streams: a connection that begins so has no greeting; 0: none has */
+};
+
+/* How messages lie in a byte stream. */
+enum transport_framing {
+    TRANSPORT_FRAMED, /* with their length before them */
+    /*
+     * As they are: of exactly send_size and receive_size bytes. The side that accepts a channel
+     * does not answer its greeting.
+     */
+    TRANSPORT_FIXED,
+    TRANSPORT_BARE, /* there are none: a message is what has arrived, up to receive_size bytes */
 };
 
 /* The shape of one channel. */
 struct transport_profile {
-    uint32_t send_slots;    /* messages of ours that may be in flight */
-    uint32_t send_size;     /* bytes of our longest message */
-    uint32_t receive_slots; /* messages that the peer may have in flight towards us */
-    uint32_t receive_size;  /* bytes of the peer's longest message */
-    uint32_t writes;        /* most writes that go with one message of ours */
+    uint32_t send_slots;            /* messages of ours that may be in flight */
+    uint32_t send_size;             /* bytes of our longest message */
+    uint32_t receive_slots;         /* messages that the peer may have in flight towards us */
+    uint32_t receive_size;          /* bytes of the peer's longest message */
+    uint32_t writes;                /* most writes that go with one message of ours */
+    enum transport_framing framing; /* of a byte stream */
 };
 
-/* One contiguous write into the peer's memory. */
+/* One contiguous write into the peer's memory. A byte stream looks at nothing but what is local. */
 struct transport_write {
     uint64_t local_address;
     uint64_t remote_address;
@@ -126,11 +142,25 @@ struct transport_channel_ops {
     /* Takes the next message that progress has found; false when there is none. */
     bool (*receive)(struct transport_channel *channel, struct transport_message *message);
 
+    /*
+     * Byte streams, NULL for the others: reads what has arrived of the bytes that follow the
+     * message taken last to where *iov says, and moves *iov and *iovs_num past what is full. None
+     * left: that was all. Errors as for progress.
+     */
+    int (*read)(struct transport_channel *channel, struct iovec **iov, uint32_t *iovs_num,
+                struct multifd_error *err);
+
     /* Gives back the message taken last, so that the peer may send another. */
     int (*release)(struct transport_channel *channel, struct multifd_error *err);
 
-    /* Whether all that was sent has reached the peer's memory. */
+    /*
+     * Whether all that was sent is out of this side's hands: local memory is no longer in use, and
+     * nothing can change the peer's memory later than what the peer was told in a message.
+     */
     bool (*drained)(const struct transport_channel *channel);
+
+    /* Whether all that was sent has reached the peer, even if this side fails now. */
+    bool (*delivered)(const struct transport_channel *channel);
 
     /* Sends something that needs the peer's answer if nothing is under way: a dead path shows. */
     int (*keepalive)(struct transport_channel *channel, struct multifd_error *err);
@@ -230,6 +260,7 @@ struct transport_endpoint_ops {
 
 struct transport_endpoint {
     const struct transport_endpoint_ops *ops;
+    bool stream; /* a byte stream: memory needs no registration, and channels have `read` */
 };
 
 /* An endpoint for the address's transport. NULL on error. */

@@ -155,8 +155,8 @@ struct multifd_channel_statistics {
  */
 
 /*
- * A source that will connect to `address` ("rdma:HOST:PORT", IPv6 hosts in brackets). NULL on
- * error. Copies what it needs of address and options.
+ * A source that will connect to `address`: "rdma:HOST:PORT", "tcp:HOST:PORT" (IPv6 hosts in
+ * brackets) or "unix:PATH". NULL on error. Copies what it needs of address and options.
  */
 struct multifd_source *multifd_source_new(const char *address,
                                           const struct multifd_options *options,
@@ -229,7 +229,10 @@ int multifd_source_channel_statistics(const struct multifd_source *source, unsig
  * ---- Destination -------------------------------------------------------------------------------
  */
 
-/* A destination that will listen on `address`; port 0 lets the system choose. NULL on error. */
+/*
+ * A destination that will listen on `address`; port 0 lets the system choose, an empty HOST means
+ * every address of this host. NULL on error.
+ */
 struct multifd_destination *multifd_destination_new(const char *address,
                                                     const struct multifd_options *options,
                                                     struct multifd_error *err);
@@ -259,7 +262,7 @@ void multifd_destination_on_block(struct multifd_destination *destination, multi
 /* Binds the address and listens. */
 int multifd_load_setup(struct multifd_destination *destination, struct multifd_error *err);
 
-/* The port listened on, 0 before multifd_load_setup. */
+/* The port listened on, 0 before multifd_load_setup and for a unix socket. */
 uint16_t multifd_destination_port(const struct multifd_destination *destination);
 
 /*

@@ -33,6 +33,13 @@ extern "C" {
  */
 #define MULTIFD_WRITE_FLAG_ZERO_COPY (1u << 0)
 
+/*
+ * Set in write_flags, on both sides, by a method whose payloads on a channel are one stream: none
+ * can be left out, so none is sent uncompressed, and one may be longer than its pages. Only over a
+ * byte stream (p->stream).
+ */
+#define MULTIFD_WRITE_FLAG_STREAM (1u << 1)
+
 /* The packet header in host byte order; the wire form is 320 bytes and 8 for each offset. */
 struct multifd_packet {
     uint32_t magic;
@@ -51,6 +58,7 @@ struct multifd_send_params {
     uint8_t id;                /* (engine) channel number */
     uint32_t page_size;        /* (engine) bytes */
     uint32_t page_count;       /* (engine) most pages of one packet */
+    uint32_t stream;           /* (engine) 1: over a byte stream, where payloads come in order */
     const char *ramblock;      /* (engine) name of the packet's RAM block */
     const uint8_t *host;       /* (engine) first byte of that block */
     const uint64_t *normal;    /* (engine) offsets in the block, in the order queued */
@@ -59,8 +67,10 @@ struct multifd_send_params {
     uint32_t zero_num;         /* (engine) their number */
     uint64_t packet_num;       /* (engine) this packet's number */
     int32_t level;             /* (engine) the option zlib-level or zstd-level; 0 for others */
-    uint8_t *payload;          /* (engine) where send_prepare puts what it makes of the pages */
-    uint32_t payload_max;      /* (engine) bytes there: those of page_count pages */
+    uint8_t *payload;          /* (engine) where send_prepare puts what it makes of the pages:
+                                  less than they have, if it is not part of a stream */
+    uint32_t payload_max;      /* (engine) bytes there: those of page_count pages, over a byte
+                                  stream twice as many */
     uint32_t flags;            /* method adds its bit in send_prepare; 0 before */
     uint32_t next_packet_size; /* method sets the payload's bytes in send_prepare */
     uint32_t write_flags;      /* method may set MULTIFD_WRITE_FLAG_* in send_setup */
@@ -71,18 +81,25 @@ struct multifd_send_params {
     void *compress_data;       /* the method's own */
 };
 
-/* A channel of the destination, as a method sees it. Read-only for hooks but for compress_data. */
+/*
+ * A channel of the destination, as a method sees it. Read-only for hooks but for write_flags and
+ * compress_data.
+ */
 struct multifd_recv_params {
     uint8_t id;             /* channel number */
     uint32_t page_size;     /* bytes */
     uint32_t page_count;    /* most pages of one packet */
+    uint32_t stream;        /* 1: over a byte stream, where payloads come in order */
     uint8_t *host;          /* first byte of the packet's RAM block */
     const uint64_t *normal; /* validated offsets in that block */
     uint32_t normal_num;    /* their number, at least 1 in the recv hook */
     uint32_t flags;         /* the packet's flags without SYNC; compression bits not yet checked */
-    uint32_t next_packet_size; /* bytes of the payload: at least 1, at most what the pages have */
+    uint32_t next_packet_size; /* bytes of the payload: at least 1, at most what the pages have; in
+                                  a stream twice what the largest packet has */
     const uint8_t *payload; /* the payload, which the peer cannot change any more; NULL when it is
-                               as large as the pages: then it is in place, sent from guest memory */
+                               in place, sent from guest memory: when it is as large as the
+                               pages, and not part of a stream */
+    uint32_t write_flags;   /* method may set MULTIFD_WRITE_FLAG_STREAM in recv_setup */
     void *compress_data;    /* the method's own */
 };
 

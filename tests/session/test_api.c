@@ -126,8 +126,8 @@ static void options_that_contradict(void **state)
 static void addresses(void **state)
 {
     static const char *const wrong[] = {
-        "",       "rdma:",      "rdma:host",  "rdma:host:",  "rdma:host:65536",
-        "host:1", "tcp:host:1", "rdma:::1:5", "rdma:[::1]5",
+        "",       "rdma:",    "rdma:host", "rdma:host:", "rdma:host:65536",
+        "host:1", "tcp:host", "unix:",     "rdma:::1:5", "rdma:[::1]5",
     };
     struct multifd_options *options = multifd_options_new();
     struct multifd_error err;

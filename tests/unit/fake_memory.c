@@ -80,4 +80,4 @@ static int deregister_memory(struct transport_memory *memory, struct multifd_err
 static const struct transport_endpoint_ops ops = {.register_memory = register_memory,
                                                   .deregister_memory = deregister_memory};
 
-struct transport_endpoint fake_memory_endpoint = {&ops};
+struct transport_endpoint fake_memory_endpoint = {.ops = &ops};

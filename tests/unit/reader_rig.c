@@ -130,7 +130,10 @@ int rig_try_take(const struct sent *sent, struct multifd_error *err)
         strcpy(packet.ramblock, sent->block);
     }
     message.length = packet_encode(&packet, sent->offsets, sent->offsets + sent->normal_num, bytes);
-    return packet_reader_take(&rig.reader, &message, err);
+    return packet_reader_begin(&rig.reader, &message, err) != 0 ||
+                   packet_reader_end(&rig.reader, err) != 0
+               ? -1
+               : 0;
 }
 
 void rig_take(const struct sent *sent)

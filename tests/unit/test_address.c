@@ -2,19 +2,26 @@
 #include "test.h"
 #include "transport/address.h"
 
-static void assert_parsed(const char *text, const char *host, const char *port)
+static void parse(const char *text, struct transport_address *address)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
-    struct transport_address address;
 
-    memset(&address, 0xee, sizeof(address));
-    if (transport_address_parse(text, &address, &err) != 0) {
+    memset(address, 0xee, sizeof(*address));
+    if (transport_address_parse(text, address, &err) != 0) {
         fail_msg("%s: %s", text, err.message);
     }
     assert_untouched(&err);
+}
+
+static void assert_parsed(const char *text, const char *host, const char *port)
+{
+    struct transport_address address;
+
+    parse(text, &address);
     assert_int_equal(address.kind, TRANSPORT_RDMA);
     assert_string_equal(address.host, host);
     assert_string_equal(address.port, port);
+    assert_string_equal(address.path, "");
 }
 
 static void assert_refused(const char *text, const char *part)
@@ -95,6 +102,37 @@ static void hosts_up_to_255_bytes(void **state)
     assert_parsed(text, host, "1");
 }
 
+static void tcp_as_rdma(void **state)
+{
+    struct transport_address address;
+
+    (void)state;
+    parse("tcp:[2001:db8::1]:4444", &address);
+    assert_int_equal(address.kind, TRANSPORT_TCP);
+    assert_string_equal(address.host, "2001:db8::1");
+    assert_string_equal(address.port, "4444");
+    assert_refused("tcp:host", "port");
+}
+
+static void unix_paths_up_to_107_bytes(void **state)
+{
+    struct transport_address address;
+    char text[128] = "unix:";
+
+    (void)state;
+    parse("unix:/run/a:b.sock", &address);
+    assert_int_equal(address.kind, TRANSPORT_UNIX);
+    assert_string_equal(address.path, "/run/a:b.sock");
+    assert_string_equal(address.host, "");
+    assert_string_equal(address.port, "");
+    assert_refused("unix:", "no path");
+    memset(text + 5, 'p', 108);
+    assert_refused(text, "107");
+    text[5 + 107] = '\0';
+    parse(text, &address);
+    assert_string_equal(address.path, text + 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +141,8 @@ int main(void)
         cmocka_unit_test(other_transports),
         cmocka_unit_test(hosts_and_ports_that_cannot_be_told_apart),
         cmocka_unit_test(hosts_up_to_255_bytes),
+        cmocka_unit_test(tcp_as_rdma),
+        cmocka_unit_test(unix_paths_up_to_107_bytes),
     };
 
     return cmocka_run_group_tests_name("transport/address", tests, NULL, NULL);

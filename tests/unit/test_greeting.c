@@ -99,10 +99,13 @@ static void other_lengths_are_malformed(void **state)
     struct transport_greeting in = example;
 
     (void)state;
-    for (in.length = 6; in.length <= TRANSPORT_GREETING_MAX; in.length++) {
-        if (in.length != 28) {
-            assert_refused(&in, MULTIFD_ERROR_PROTOCOL, "malformed");
-        }
+    for (in.length = 6; in.length < 28; in.length++) {
+        assert_refused(&in, MULTIFD_ERROR_PROTOCOL, "malformed");
+    }
+    for (in.length = 29; in.length <= TRANSPORT_GREETING_MAX; in.length++) {
+        in.bytes[in.length - 1] = 1;
+        assert_refused(&in, MULTIFD_ERROR_PROTOCOL, "malformed");
+        in.bytes[in.length - 1] = 0;
     }
 }
 

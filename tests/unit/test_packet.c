@@ -80,7 +80,8 @@ static void assert_refused(const struct example *packet, enum multifd_error_code
     memset(offsets, 0x5a, sizeof(offsets));
     before = out;
     memcpy(offsets_before, offsets, sizeof(offsets));
-    assert_int_equal(packet_decode(packet->bytes, packet->length, PAGES, &out, offsets, &err), -1);
+    assert_int_equal(
+        packet_decode(packet->bytes, packet->length, PAGES, PACKET_EXACT, &out, offsets, &err), -1);
     assert_error(&err, code, part);
     assert_memory_equal(&out, &before, sizeof(out));
     assert_memory_equal(offsets, offsets_before, sizeof(offsets));
@@ -91,7 +92,8 @@ static void assert_accepted(const struct example *packet, struct multifd_packet 
 {
     struct multifd_error err = ERROR_UNTOUCHED;
 
-    assert_int_equal(packet_decode(packet->bytes, packet->length, PAGES, out, offsets, &err), 0);
+    assert_int_equal(
+        packet_decode(packet->bytes, packet->length, PAGES, PACKET_EXACT, out, offsets, &err), 0);
     assert_untouched(&err);
 }
 

@@ -120,7 +120,7 @@ static void malformed_messages(void **state)
     struct multifd_error err = ERROR_UNTOUCHED;
 
     (void)state;
-    assert_int_equal(packet_reader_take(&rig.reader, &message, &err), -1);
+    assert_int_equal(packet_reader_begin(&rig.reader, &message, &err), -1);
     assert_error(&err, MULTIFD_ERROR_PROTOCOL, "magic");
     sent.flags |= MULTIFD_FLAG_SYNC;
     rig_refuses(&sent, "SYNC with pages");

@@ -172,8 +172,9 @@ struct multifd_packet rig_decode(uint64_t *decoded)
     struct multifd_packet packet;
     struct multifd_error err = ERROR_UNTOUCHED;
 
-    assert_int_equal(
-        packet_decode(rig.bytes, rig.writer.params.packet_len, PAGES, &packet, decoded, &err), 0);
+    assert_int_equal(packet_decode(rig.bytes, rig.writer.params.packet_len, PAGES, PACKET_EXACT,
+                                   &packet, decoded, &err),
+                     0);
     assert_untouched(&err);
     assert_int_equal(packet.pages_alloc, PAGES);
     return packet;

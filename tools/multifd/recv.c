@@ -55,10 +55,23 @@ static int open_files(struct session *session, struct multifd_error *err)
     return 0;
 }
 
+/* Port 0 has become a real one; a unix socket has none. */
+static void print_listening(const struct session *session, unsigned port)
+{
+    const char *address = session->args.address;
+    const char *colon = strrchr(address, ':');
+
+    if (port == 0 || colon == NULL) {
+        console_line(session->command, "listening on %s", address);
+    } else {
+        console_line(session->command, "listening on %.*s:%u", (int)(colon - address), address,
+                     port);
+    }
+}
+
 static int listen_for_source(struct session *session, struct multifd_error *err)
 {
     struct multifd_destination *destination = session->view.destination;
-    const char *address = session->args.address;
     const char *ready = session->args.ready;
 
     if (ready != NULL && ready_clear(ready, err) != 0) {
@@ -68,11 +81,8 @@ static int listen_for_source(struct session *session, struct multifd_error *err)
         return -1;
     }
     session->on_failure = "; the destination's memory must not be used";
-    /* Port 0 has become a real one. */
     unsigned port = multifd_destination_port(destination);
-    const char *colon = strrchr(address, ':');
-    int host_length = (int)(colon != NULL ? (size_t)(colon - address) : strlen(address));
-    console_line(session->command, "listening on %.*s:%u", host_length, address, port);
+    print_listening(session, port);
     return ready == NULL ? 0 : ready_write(ready, port, err);
 }
 
@@ -134,7 +144,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
 
 const struct cli_command command_recv = {
     .name = "recv",
-    .usage = "rdma:HOST:PORT --ram NAME=PATH[,size=SIZE]... [OPTION]...",
+    .usage = "rdma|tcp:HOST:PORT|unix:PATH --ram NAME=PATH[,size=SIZE]... [OPTION]...",
     .summary = "Listens for one multifd send and puts the guest memory that it sends into files.",
     .text =
         "HOST is an address of this host, PORT 0 takes a free port. Files may be plain files, in\n"

@@ -90,7 +90,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
 
 const struct cli_command command_send = {
     .name = "send",
-    .usage = "rdma:HOST:PORT --ram NAME=PATH... [OPTION]...",
+    .usage = "rdma|tcp:HOST:PORT|unix:PATH --ram NAME=PATH... [OPTION]...",
     .summary = "Sends the guest memory in files to a host where multifd recv listens.",
     .text =
         "Files may be plain files, in /dev/shm, or on a hugetlbfs, and are never written to. "

@@ -263,6 +263,7 @@ static const struct transport_channel_ops channel_ops = {
     .receive = channel_receive,
     .release = channel_release,
     .drained = channel_drained,
+    .delivered = channel_drained, /* a completion is the peer's acknowledgement */
     .keepalive = channel_keepalive,
     .arm = channel_arm,
     .pollfds = channel_pollfds,

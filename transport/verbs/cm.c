@@ -3,8 +3,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "transport/address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -52,25 +52,6 @@ int verbs_cm_init(struct verbs_cm *cm, const char *peer, struct multifd_error *e
     return 0;
 }
 
-/* Writes ADDRESS:PORT of the peer of an incoming connection. */
-static void name_peer(struct rdma_cm_id *id, char *name, size_t size)
-{
-    const struct sockaddr *address = rdma_get_peer_addr(id);
-    char host[INET6_ADDRSTRLEN] = "?";
-
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)address;
-
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        snprintf(name, size, "%s:%u", host, ntohs(in->sin_port));
-    } else {
-        const struct sockaddr_in6 *in6 = (const void *)address;
-
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-        snprintf(name, size, "[%s]:%u", host, ntohs(in6->sin6_port));
-    }
-}
-
 int verbs_cm_init_request(struct verbs_cm *cm, struct rdma_cm_id *id, struct multifd_error *err)
 {
     struct rdma_event_channel *channel = new_channel(err);
@@ -87,7 +68,8 @@ int verbs_cm_init_request(struct verbs_cm *cm, struct rdma_cm_id *id, struct mul
     }
     cm->channel = channel;
     cm->id = id;
-    name_peer(id, cm->peer, sizeof(cm->peer));
+    snprintf(cm->peer, sizeof(cm->peer), "?");
+    transport_address_name(rdma_get_peer_addr(id), cm->peer, sizeof(cm->peer));
     return 0;
 }
 
