@@ -116,16 +116,13 @@ static int listen_unix(const struct transport_address *address, uint32_t backlog
     return fd;
 }
 
+/* The port stands at the same place for both families. */
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage local = {0};
+    struct sockaddr_in6 local = {.sin6_port = 0};
     socklen_t length = sizeof(local);
 
-    if (getsockname(fd, (struct sockaddr *)&local, &length) != 0) {
-        return 0;
-    }
-    return ntohs(local.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&local)->sin6_port
-                                             : ((struct sockaddr_in *)&local)->sin_port);
+    return getsockname(fd, (struct sockaddr *)&local, &length) == 0 ? ntohs(local.sin6_port) : 0;
 }
 
 /* Any address of the host: through the IPv6 one, where there is one, IPv4 peers come in too. */
