@@ -28,6 +28,17 @@ struct multifd_destination {
     atomic_uint channels_num; /* connected */
     atomic_bool complete;     /* the control connection and all channels are up */
     uint64_t round;
+
+    /* A source that is QEMU's; NULL and 0 for another. */
+    struct qemu_main *qemu;
+    uint64_t deadline_ns;    /* by when all of its connections must have come */
+    counter qemu_zero_pages; /* that came over its main channel */
 };
+
+/* Whether every channel has come to the SYNC of the round. */
+bool destination_all_synced(const struct multifd_destination *destination);
+
+/* Ends the round: lets the channels go on. */
+void destination_release_round(struct multifd_destination *destination);
 
 #endif

@@ -16,6 +16,7 @@ struct destination_channel {
     atomic_bool stop;
     _Atomic uint64_t synced;   /* rounds that have come to their SYNC */
     _Atomic uint64_t released; /* rounds that may be left behind */
+    atomic_bool ended;         /* closed by a source that is QEMU's */
 
     /* The thread's own; `channel` is freed by destination_channel_disconnect. */
     struct transport_channel *channel;
@@ -52,6 +53,9 @@ static int begin_packet(struct destination_channel *channel, bool *begun, struct
         return 0;
     }
     channel->length = message.length;
+    /* Whoever releases the first round has filled the table of blocks before. */
+    channel->reader.blocks_known =
+        channel->reader.blocks_known || atomic_load(&channel->released) != 0;
     return packet_reader_begin(&channel->reader, &message, err);
 }
 
@@ -140,7 +144,14 @@ static void *channel_main(void *arg)
     struct destination_channel *channel = arg;
     struct multifd_error err;
 
-    if (run(channel, &err) != 0) {
+    if (run(channel, &err) == 0) {
+        return NULL;
+    }
+    if (channel->config->reader.form == PACKET_QEMU && err.code == MULTIFD_ERROR_DISCONNECTED) {
+        /* Whether that was too soon, the main channel will show. */
+        atomic_store(&channel->ended, true);
+        waker_wake(&channel->config->session->main);
+    } else {
         error_set_channel(&err, channel->reader.params.id);
         session_fail(channel->config->session, &err);
     }
@@ -244,6 +255,11 @@ const struct staging *destination_channel_staging(const struct destination_chann
 uint64_t destination_channel_synced(const struct destination_channel *channel)
 {
     return atomic_load(&channel->synced);
+}
+
+bool destination_channel_ended(const struct destination_channel *channel)
+{
+    return atomic_load(&channel->ended);
 }
 
 void destination_channel_release(struct destination_channel *channel, uint64_t round)

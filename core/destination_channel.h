@@ -44,6 +44,9 @@ const struct staging *destination_channel_staging(const struct destination_chann
 /* Rounds whose SYNC has come, all before it applied. */
 uint64_t destination_channel_synced(const struct destination_channel *channel);
 
+/* Whether a source that is QEMU's has closed the channel, which is how it ends. */
+bool destination_channel_ended(const struct destination_channel *channel);
+
 /* Lets it go on behind the SYNC of that round. */
 void destination_channel_release(struct destination_channel *channel, uint64_t round);
 

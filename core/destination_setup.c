@@ -103,8 +103,8 @@ static int ask_for_block(struct multifd_destination *destination, const char *na
 }
 
 /* This side's table takes the source's order: from now on both know a block by its index. */
-static int take_block(struct multifd_destination *destination, uint32_t index, const char *name,
-                      uint64_t length, struct multifd_error *err)
+int destination_take_block(struct multifd_destination *destination, uint32_t index,
+                           const char *name, uint64_t length, struct multifd_error *err)
 {
     struct ram_table *table = &destination->session.blocks;
     uint32_t page_size = destination->session.options.page_size;
@@ -140,8 +140,8 @@ static int take_list(struct multifd_destination *destination, const struct messa
         return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's list of RAM blocks is broken");
     }
     for (uint32_t i = 0; i < list->num; i++) {
-        if (take_block(destination, list->first + i, list->blocks[i].name, list->blocks[i].length,
-                       err) != 0) {
+        if (destination_take_block(destination, list->first + i, list->blocks[i].name,
+                                   list->blocks[i].length, err) != 0) {
             return -1;
         }
     }
@@ -150,9 +150,21 @@ static int take_list(struct multifd_destination *destination, const struct messa
     return 0;
 }
 
-static int take_blocks(struct multifd_destination *destination, struct multifd_error *err)
+int destination_check_blocks(const struct multifd_destination *destination, uint32_t total,
+                             struct multifd_error *err)
 {
     const struct ram_table *table = &destination->session.blocks;
+
+    if (table->num > total) {
+        return error_set(err, MULTIFD_ERROR_MISMATCH,
+                         "the destination has a RAM block \"%s\" that the source lacks",
+                         table->blocks[total]->name);
+    }
+    return 0;
+}
+
+static int take_blocks(struct multifd_destination *destination, struct multifd_error *err)
+{
     struct message message;
     uint32_t total = 0;
     uint32_t next = 0;
@@ -163,12 +175,7 @@ static int take_blocks(struct multifd_destination *destination, struct multifd_e
             return -1;
         }
     } while (next < total);
-    if (table->num > total) {
-        return error_set(err, MULTIFD_ERROR_MISMATCH,
-                         "the destination has a RAM block \"%s\" that the source lacks",
-                         table->blocks[total]->name);
-    }
-    return 0;
+    return destination_check_blocks(destination, total, err);
 }
 
 /*

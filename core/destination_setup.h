@@ -7,6 +7,17 @@
 
 #include "core/destination.h"
 
+/*
+ * Makes a block of the source's number `index` here: the one that was added under that name, or the
+ * one that the owner of this side's memory is asked for. 0, or -1 with *err.
+ */
+int destination_take_block(struct multifd_destination *destination, uint32_t index,
+                           const char *name, uint64_t length, struct multifd_error *err);
+
+/* After the source's last block, `total` in all: -1 with *err if this side has more. */
+int destination_check_blocks(const struct multifd_destination *destination, uint32_t total,
+                             struct multifd_error *err);
+
 /* Hello, RAM blocks, registration. 0, or -1 with *err. */
 int destination_agree(struct multifd_destination *destination, struct multifd_error *err);
 

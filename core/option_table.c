@@ -33,6 +33,10 @@ static const struct multifd_option_info infos[] = {
     {"max-bandwidth", "SIZE", "0",
      "bytes per second that all channels may send together, 0 for no limit (source)"},
     {"verify", "on|off", "off", "compare a SHA-256 of each RAM block at the end (source)"},
+    {"qemu", "on|off", "off",
+     "take a migration from QEMU, over tcp: or unix:, with as many channels and the method that "
+     "are "
+     "set there (destination)"},
     {"timeout", "TIME", "10s", "a peer that is silent for so long is dead"},
     {"poll", "TIME", "20us", "polling for completions before sleeping"},
     {"registration", "all", "all", "when guest memory is registered: all of it during setup"},
@@ -61,6 +65,7 @@ static const struct option_entry entries[] = {
     {OPTION_CHOICE, FIELD(zero_page_detection), .choices = detection_choices},
     {OPTION_SIZE, FIELD(max_bandwidth), .least = 0, .most = KIB * KIB * KIB * KIB},
     {OPTION_FLAG, FIELD(verify)},
+    {OPTION_FLAG, FIELD(qemu)},
     {OPTION_TIME, FIELD(transport.timeout_ms), .least = MESSAGE_LEAST_TIMEOUT, .most = 3600000,
      .unit_ns = MS},
     {OPTION_TIME, FIELD(poll_us), .least = 0, .most = 1000000, .unit_ns = US},

@@ -37,6 +37,7 @@ int packet_reader_init(struct packet_reader *reader, const struct packet_reader_
     reader->params.page_size = config->page_size;
     reader->params.page_count = config->page_count;
     reader->params.stream = config->stream ? 1 : 0;
+    reader->blocks_known = config->form != PACKET_QEMU;
     reader->offsets = calloc(config->page_count, sizeof(*reader->offsets));
     reader->pages = calloc(config->page_count, sizeof(*reader->pages));
     if (reader->offsets == NULL || reader->pages == NULL) {
@@ -139,6 +140,10 @@ static int validate(struct packet_reader *reader, const struct transport_message
     }
     if (packet->normal_pages + packet->zero_pages == 0) {
         return 0;
+    }
+    if (!reader->blocks_known) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "packet refused: pages before the first SYNC");
     }
     return find_block(reader, err) != 0 ? -1 : check_offsets(reader, err);
 }
@@ -260,18 +265,13 @@ static int take_payload(struct packet_reader *reader, struct multifd_error *err)
     return reader->config->method->recv(p, err);
 }
 
-/* A page that is zero already is not touched: it may never have been, and needs no memory then. */
 static void clear_zero_pages(struct packet_reader *reader)
 {
     const uint64_t *zero = reader->offsets + reader->packet.normal_pages;
     uint32_t page_size = reader->config->page_size;
 
     for (uint32_t i = 0; i < reader->packet.zero_pages; i++) {
-        uint8_t *page = reader->block->host + zero[i];
-
-        if (!zero_page(page, page_size)) {
-            memset(page, 0, page_size);
-        }
+        zero_page_clear(reader->block->host + zero[i], page_size);
     }
 }
 

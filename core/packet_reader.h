@@ -37,6 +37,7 @@ struct packet_reader {
     struct multifd_ram_block *block; /* of the packet before: most often the next one's too */
     uint64_t next_num;               /* the least packet_num that may come */
     uint64_t messages;               /* taken in so far */
+    bool blocks_known; /* config->blocks is constant from now on; QEMU: after the first round */
     struct staging staging;
     uint8_t *payload; /* private copy of a packet's payload */
 

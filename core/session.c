@@ -6,8 +6,10 @@
 #include "core/packet.h"
 #include "core/staging.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -15,6 +17,19 @@
 #define SETTLE_NS (UINT64_C(300) * NS_PER_MS)
 
 #define COMPRESSED_PAGE_MAX (16u << 20)
+
+/* QEMU's main channel has no greeting: it begins with the magic of its stream. */
+static int prepare_qemu(struct session *session, struct multifd_error *err)
+{
+    static const uint8_t magic[] = {'Q', 'E', 'V', 'M'};
+
+    if (session->address.kind == TRANSPORT_RDMA) {
+        return error_set(err, MULTIFD_ERROR_INVALID, "option qemu needs a tcp: or unix: address");
+    }
+    static_assert(sizeof(magic) == sizeof(session->options.transport.bare_start), "magic");
+    memcpy(session->options.transport.bare_start, magic, sizeof(magic));
+    return 0;
+}
 
 static int check_options(const struct multifd_options *options, struct multifd_error *err)
 {
@@ -36,6 +51,7 @@ int session_init(struct session *session, const char *peer, const char *address,
     session->options = *options;
     if (check_options(options, err) != 0 ||
         transport_address_parse(address, &session->address, err) != 0 ||
+        (options->qemu != 0 && prepare_qemu(session, err) != 0) ||
         waker_init(&session->main, err) != 0) {
         return -1;
     }

@@ -21,6 +21,11 @@ struct multifd_source *multifd_source_new(const char *address,
         error_set_nomem(err);
         return NULL;
     }
+    if (options->qemu != 0) {
+        error_set(err, MULTIFD_ERROR_INVALID, "option qemu is the destination's");
+        free(source);
+        return NULL;
+    }
     if (session_init(&source->session, "destination", address, options, err) != 0) {
         free(source);
         return NULL;

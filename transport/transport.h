@@ -54,7 +54,7 @@ struct transport_settings {
     uint32_t retry_count;  /* 0 to 7 */
     uint32_t rnr_timer;    /* minimum RNR timer code, 0 to 31 */
     uint32_t tx_depth;     /* send-queue entries, 0: chosen */
-    uint8_t bare_start[4]; /* streams: a connection that begins so has no greeting; 0: none has */
+    uint8_t bare_start[4]; /* streams: a connection that begins so has no other greeting; 0: none */
 };
 
 /* How messages lie in a byte stream. */

@@ -4,13 +4,23 @@
 #include "fail.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+/* Memory for a block that nobody wants. */
+struct dropped {
+    void *host;
+    uint64_t length;
+    struct dropped *next;
+};
 
 struct ram_files {
     const struct ram_specs *specs;
     uint64_t page_size;
+    struct dropped *dropped;
     struct ram_file *files[]; /* one for each of specs, NULL until open */
 };
 
@@ -66,6 +76,45 @@ int ram_files_open_destination(struct ram_files *files, struct multifd_error *er
         }
     }
     return 0;
+}
+
+static bool is_named(const struct ram_files *files, const char *name)
+{
+    for (size_t i = 0; i < files->specs->count; i++) {
+        if (strcmp(files->specs->items[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void *map_dropped(struct ram_files *files, uint64_t length, struct multifd_error *err)
+{
+    struct dropped *dropped = malloc(sizeof(*dropped));
+    void *host = MAP_FAILED;
+
+    if (dropped != NULL) {
+        host = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    if (host == MAP_FAILED) {
+        free(dropped);
+        (void)tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory of %" PRIu64 " bytes to drop",
+                        length);
+        return NULL;
+    }
+    *dropped = (struct dropped){.host = host, .length = length, .next = files->dropped};
+    files->dropped = dropped;
+    return host;
+}
+
+void *ram_files_offer_or_drop(void *opaque, const char *name, uint64_t length,
+                              struct multifd_error *err)
+{
+    struct ram_files *files = opaque;
+
+    return is_named(files, name) ? ram_files_offer(files, name, length, err)
+                                 : map_dropped(files, length, err);
 }
 
 void *ram_files_offer(void *opaque, const char *name, uint64_t length, struct multifd_error *err)
@@ -131,11 +180,23 @@ int ram_files_commit(struct ram_files *files, struct multifd_error *err)
     return 0;
 }
 
+static void unmap_dropped(struct ram_files *files)
+{
+    while (files->dropped != NULL) {
+        struct dropped *gone = files->dropped;
+
+        files->dropped = gone->next;
+        munmap(gone->host, gone->length);
+        free(gone);
+    }
+}
+
 void ram_files_delete(struct ram_files **files)
 {
     if (*files == NULL) {
         return;
     }
+    unmap_dropped(*files);
     for (size_t i = 0; i < (*files)->specs->count; i++) {
         ram_file_delete(&(*files)->files[i]);
     }

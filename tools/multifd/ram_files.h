@@ -19,6 +19,10 @@ int ram_files_open_destination(struct ram_files *files, struct multifd_error *er
 /* A multifd_block_fn, with the set as opaque: opens the file of a block that the source offers. */
 void *ram_files_offer(void *opaque, const char *name, uint64_t length, struct multifd_error *err);
 
+/* The same, but memory that is dropped in the end for a block that the set does not name. */
+void *ram_files_offer_or_drop(void *opaque, const char *name, uint64_t length,
+                              struct multifd_error *err);
+
 size_t ram_files_count(const struct ram_files *files);
 const char *ram_files_name(const struct ram_files *files, size_t index);
 

@@ -19,16 +19,22 @@ static const struct cli_option own_options[] = {
 };
 
 /* The source decides these. */
-static const char *const source_only[] = {
-    "channels",      "method", "zlib-level", "zstd-level", "zero-page-detection",
-    "max-bandwidth", "verify", NULL};
+static const char *const source_only[] = {"zlib-level",    "zstd-level", "zero-page-detection",
+                                          "max-bandwidth", "verify",     NULL};
+
+/* QEMU says nothing of its settings; any other source decides these too. */
+static int check_agreed(const struct session_args *args, struct multifd_error *err)
+{
+    if (args->qemu || args->agreed == NULL) {
+        return 0;
+    }
+    return tool_fail(err, MULTIFD_ERROR_INVALID,
+                     "--%s is the source's to decide, unless that is QEMU (--qemu)", args->agreed);
+}
 
 static int create(struct session *session, struct multifd_error *err)
 {
-    /* As many as the source wants. */
-    char channels[16];
-    (void)snprintf(channels, sizeof(channels), "%u", MULTIFD_CHANNELS_MAX);
-    if (multifd_options_set(session->args.options, "channels", channels, err) != 0) {
+    if (check_agreed(&session->args, err) != 0) {
         return -1;
     }
     session->view.destination =
@@ -51,7 +57,9 @@ static int open_files(struct session *session, struct multifd_error *err)
             return -1;
         }
     }
-    multifd_destination_on_block(destination, ram_files_offer, session->files);
+    multifd_destination_on_block(destination,
+                                 session->args.qemu ? ram_files_offer_or_drop : ram_files_offer,
+                                 session->files);
     return 0;
 }
 
@@ -95,14 +103,20 @@ static int accept_channels(struct session *session, struct multifd_error *err)
             return -1;
         }
     }
-    const char *missing = ram_files_missing(session->files);
-    if (missing != NULL) {
-        (void)tool_fail(err, MULTIFD_ERROR_MISMATCH,
-                        "the destination has the RAM block %s, the source has not", missing);
-        multifd_destination_cancel(destination, err->message);
-        return -1;
-    }
     return 0;
+}
+
+static int check_files(struct session *session, struct multifd_error *err)
+{
+    const char *missing = ram_files_missing(session->files);
+
+    if (missing == NULL) {
+        return 0;
+    }
+    (void)tool_fail(err, MULTIFD_ERROR_MISMATCH,
+                    "the destination has the RAM block %s, the source has not", missing);
+    multifd_destination_cancel(session->view.destination, err->message);
+    return -1;
 }
 
 static int transfer(struct session *session, struct multifd_error *err)
@@ -110,6 +124,12 @@ static int transfer(struct session *session, struct multifd_error *err)
     int rc = 1;
 
     if (listen_for_source(session, err) != 0 || accept_channels(session, err) != 0) {
+        return -1;
+    }
+    if (session->args.qemu) { /* which names its RAM blocks in what is a round of its own */
+        rc = multifd_recv_sync_main(session->view.destination, err);
+    }
+    if (rc < 0 || check_files(session, err) != 0) {
         return -1;
     }
     session_show_progress(session);
@@ -152,6 +172,8 @@ const struct cli_command command_recv = {
         "size=SIZE,\n"
         "otherwise when the source offers its RAM block, and is removed again when the session\n"
         "fails. After any failure the destination's memory must not be used.\n"
+        "With --qemu, tell --channels and --method as they are set in QEMU; RAM blocks that no\n"
+        "--ram names are taken and dropped, and so is the state of the devices.\n"
         "Sizes take K, M, G and T (powers of 1024), times take us, ms, s and min.\n",
     .own = own_options,
     .set_library = session_args_set_library,

@@ -8,6 +8,8 @@
 
 static const struct cli_option own_options[] = {SESSION_ARGS_OPTIONS, {.name = NULL}};
 
+static const char *const destination_only[] = {"qemu", NULL};
+
 static int create(struct session *session, struct multifd_error *err)
 {
     session->view.source = multifd_source_new(session->args.address, session->args.options, err);
@@ -99,5 +101,6 @@ const struct cli_command command_send = {
         "Sizes take K, M, G and T (powers of 1024), times take us, ms, s and min.\n",
     .own = own_options,
     .set_library = session_args_set_library,
+    .without = destination_only,
     .run = run,
 };

@@ -42,6 +42,12 @@ int session_args_set_library(void *opaque, const struct cli_option *option, cons
     if (multifd_options_set(args->options, option->name, value, err) != 0) {
         return -1;
     }
+    if (strcmp(option->name, "qemu") == 0) {
+        args->qemu = strcmp(value, "on") == 0;
+    }
+    if (strcmp(option->name, "channels") == 0 || strcmp(option->name, "method") == 0) {
+        args->agreed = option->name;
+    }
     /* The command itself needs the page size too. */
     return strcmp(option->name, "page-size") == 0 ? set_page_size(args, value, err) : 0;
 }

@@ -12,6 +12,8 @@ struct session_args {
     struct ram_specs rams;
     struct multifd_options *options;
     uint64_t page_size;
+    bool qemu;          /* the source is QEMU (recv) */
+    const char *agreed; /* an option given that is agreed on with no source but QEMU (recv) */
     bool json;
     bool quiet;
     bool verbose;

@@ -93,6 +93,8 @@ static enum reading read_greeting(struct transport_request *request,
             return READING_GOES_ON;
         }
         if (starts_bare(request, settings)) {
+            memcpy(request->greeting.bytes, request->bytes, BARE_START);
+            request->greeting.length = BARE_START;
             return READING_DONE;
         }
         got = recv(request->fd, request->bytes, SOCKET_GREETING_BYTES, 0);
