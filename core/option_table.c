@@ -21,10 +21,11 @@ static const char *const detection_choices[] = {"none", "multifd", NULL};
 
 /* Two lists in the same order: what users see, and how a value is taken in. */
 static const struct multifd_option_info infos[] = {
-    {"channels", "N", "2", "channels, each an RC queue pair with a thread (source)"},
+    {"channels", "N", "2",
+     "channels, each a queue pair or connection with a thread (source, or with qemu)"},
     {"page-size", "SIZE", "4K", "the guest's page size, a power of two from 1K to 1G (source)"},
     {"window", "N", "32", "packets in flight on each channel"},
-    {"method", "NAME", "nocomp", "compression method: nocomp, zlib or zstd (source)"},
+    {"method", "NAME", "nocomp", "compression method: nocomp, zlib or zstd (source, or with qemu)"},
     {"zlib-level", "N", "1", "level of method zlib, 0 to 9 (source)"},
     {"zstd-level", "N", "1",
      "level of method zstd, 1 to 20, or -1 to -7 for its fast ones (source)"},
@@ -34,9 +35,7 @@ static const struct multifd_option_info infos[] = {
      "bytes per second that all channels may send together, 0 for no limit (source)"},
     {"verify", "on|off", "off", "compare a SHA-256 of each RAM block at the end (source)"},
     {"qemu", "on|off", "off",
-     "take a migration from QEMU, over tcp: or unix:, with as many channels and the method that "
-     "are "
-     "set there (destination)"},
+     "the source is QEMU, with the channels and the method that are set there (destination)"},
     {"timeout", "TIME", "10s", "a peer that is silent for so long is dead"},
     {"poll", "TIME", "20us", "polling for completions before sleeping"},
     {"registration", "all", "all", "when guest memory is registered: all of it during setup"},

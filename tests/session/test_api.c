@@ -56,6 +56,7 @@ static const char *const bad_values[][3] = {
     {"zero-page-detection", "legacy", "unknown value \"legacy\""},
     {"max-bandwidth", "fast", "a size such as"},
     {"verify", "yes", "on or off"},
+    {"qemu", "7.2", "not on or off"},
     {"timeout", "1x", "a time such as"},
     {"poll", "-1", "a time such as"},
     {"registration", "lazy", "unknown value \"lazy\""},

@@ -104,13 +104,14 @@ static void other_sections_are_refused(void **state)
         REFUSED(OPENING "\2", MULTIFD_ERROR_PROTOCOL, "unknown section type 0x2"),
         REFUSED(OPENING "\3", MULTIFD_ERROR_PROTOCOL, "unknown section type 0x3"),
         REFUSED(OPENING "\4", MULTIFD_ERROR_PROTOCOL, "the RAM has not ended"),
-        REFUSED(SETUP "\4", MULTIFD_ERROR_PROTOCOL, "the RAM has not ended"),
+        REFUSED(SETUP "\4", MULTIFD_ERROR_PROTOCOL, "the RAM has not ended, but this starts: 0x4"),
         REFUSED(SETUP "\0", MULTIFD_ERROR_PROTOCOL, "the RAM has not ended"),
         REFUSED(SETUP "\x7e", MULTIFD_ERROR_PROTOCOL, "unknown section type 0x7e"),
         REFUSED(SETUP "\2\0\0\0\6", MULTIFD_ERROR_PROTOCOL, "part of an unknown section 0x6"),
         REFUSED(SETUP "\3\0\0\0\4", MULTIFD_ERROR_PROTOCOL, "part of an unknown section 0x4"),
-        REFUSED(SETUP PART END "\x7e\0\0\0\6", MULTIFD_ERROR_PROTOCOL, "footer of another section"),
-        REFUSED(SETUP PART END "\2\0\0\0\5", MULTIFD_ERROR_PROTOCOL, "no footer"),
+        REFUSED(SETUP PART END "\x7e\0\0\0\6", MULTIFD_ERROR_PROTOCOL, "another section, 0x6"),
+        REFUSED(SETUP PART END "\2\0\0\0\5", MULTIFD_ERROR_PROTOCOL,
+                "no footer where a section ends but 0x2"),
     };
 
     (void)state;
@@ -152,6 +153,7 @@ static void other_records_are_refused(void **state)
         REFUSED(SETUP PART "\0\0\0\0\0\0\20\20", MULTIFD_ERROR_PROTOCOL, "unknown record 0x1010"),
         REFUSED(SETUP PART "\0\0\0\0\0\0\22\0", MULTIFD_ERROR_PROTOCOL, "unknown record 0x1200"),
         REFUSED(SETUP PART "\0\0\0\0\0\0\4\2", MULTIFD_ERROR_PROTOCOL, "unknown record 0x402"),
+        REFUSED(SETUP PART "\0\0\0\0\0\0\0\3\1a\0", MULTIFD_ERROR_PROTOCOL, "unknown record 0x3"),
         REFUSED(SETUP PART "\0\0\0\0\0\0\0\40", MULTIFD_ERROR_PROTOCOL, "unknown record 0x20"),
         REFUSED(SETUP PART FLUSH, MULTIFD_ERROR_PROTOCOL, "SYNC within a round"),
         REFUSED(SETUP PART AGAIN0, MULTIFD_ERROR_PROTOCOL, "unknown record 0x22"),

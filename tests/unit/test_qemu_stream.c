@@ -233,6 +233,7 @@ static void the_end_is_told_from_a_break(void **state)
         {BYTES(SETUP LAST END FOOTER), "within the state of its devices"},
         {BYTES(SETUP LAST END FOOTER DEVICE), "within the state of its devices"},
         {BYTES(SETUP LAST END FOOTER DEVICE "\0"), NULL}, /* without a description */
+        {BYTES(SETUP LAST END FOOTER DEVICE "\1"), "within the state of its devices"},
         {BYTES(SETUP LAST END FOOTER DEVICE "\0\6"), "within the state of its devices"},
         {BYTES(SETUP LAST END FOOTER DEVICE "\0\6\0\0\0\10{\"a\":[]"), "within the state"},
         {BYTES(SETUP LAST END FOOTER DEVICE TAIL), NULL},
