@@ -26,7 +26,8 @@ static int init_staging(struct packet_reader *reader, struct multifd_error *err)
     if (config->stream) {
         return 0; /* payloads are read straight to that copy */
     }
-    return staging_init(&reader->staging, config->endpoint, config->slots, slot_bytes, true, err);
+    return staging_init(&reader->staging, config->endpoint, config->slots, slot_bytes,
+                        TRANSPORT_REMOTE_WRITE, err);
 }
 
 int packet_reader_init(struct packet_reader *reader, const struct packet_reader_config *config,

@@ -66,7 +66,7 @@ int packet_writer_start(struct packet_writer *writer, struct multifd_error *err)
     writer->params.payload_max =
         packet_payload_max(config->page_count, config->page_size, config->stream);
     return staging_init(&writer->staging, config->endpoint, config->slots,
-                        writer->params.payload_max, false, err);
+                        writer->params.payload_max, 0, err);
 }
 
 void packet_writer_stop(struct packet_writer *writer)

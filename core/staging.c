@@ -20,7 +20,7 @@ uint32_t staging_slots(uint32_t window, uint64_t slot_bytes)
 }
 
 int staging_init(struct staging *staging, struct transport_endpoint *endpoint, uint32_t slots,
-                 uint32_t slot_bytes, bool writable, struct multifd_error *err)
+                 uint32_t slot_bytes, uint32_t access, struct multifd_error *err)
 {
     size_t bytes = (size_t)slots * slot_bytes;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -28,7 +28,7 @@ int staging_init(struct staging *staging, struct transport_endpoint *endpoint, u
     if (memory == MAP_FAILED) {
         return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errno, "mmap(staging, %zu bytes)", bytes);
     }
-    if (endpoint->ops->register_memory(endpoint, memory, bytes, writable, &staging->registered,
+    if (endpoint->ops->register_memory(endpoint, memory, bytes, access, &staging->registered,
                                        err) != 0) {
         munmap(memory, bytes);
         return -1;

@@ -31,11 +31,11 @@ struct staging {
 uint32_t staging_slots(uint32_t window, uint64_t slot_bytes);
 
 /*
- * Maps and registers the memory of a staging that was zeroed; the peer may write to it if
- * `writable`. 0, or -1 with *err.
+ * Maps and registers the memory of a staging that was zeroed; `access` as for
+ * register_memory. 0, or -1 with *err.
  */
 int staging_init(struct staging *staging, struct transport_endpoint *endpoint, uint32_t slots,
-                 uint32_t slot_bytes, bool writable, struct multifd_error *err);
+                 uint32_t slot_bytes, uint32_t access, struct multifd_error *err);
 
 /*
  * Releases it, after the channel that used it is freed. Accepts one that was zeroed, or that

@@ -100,10 +100,18 @@ struct transport_memory {
     uint32_t remote_key;
 };
 
+/* How memory is registered. */
+enum {
+    TRANSPORT_REMOTE_WRITE = 1 << 0, /* the peer may write to it */
+    TRANSPORT_ON_DEMAND = 1 << 1,    /* nothing is pinned: the device faults pages in */
+};
+
 /* Limits that a session must obey, known once the first channel is up. */
 struct transport_limits {
     uint64_t max_message; /* bytes of one write */
     uint64_t max_memory;  /* bytes of one registration */
+    uint64_t max_regions; /* registrations that may exist at once */
+    bool on_demand;       /* TRANSPORT_ON_DEMAND is there */
 };
 
 struct transport_channel;
@@ -244,11 +252,11 @@ struct transport_endpoint_ops {
                         struct multifd_error *err);
 
     /*
-     * Registers memory after the first channel is up; the peer may write to it only if `writable`.
-     * Several threads may register at once.
+     * Registers memory after the first channel is up; `access`: TRANSPORT_REMOTE_WRITE and the
+     * like. Several threads may register at once.
      */
     int (*register_memory)(struct transport_endpoint *endpoint, void *address, uint64_t length,
-                           bool writable, struct transport_memory *memory,
+                           uint32_t access, struct transport_memory *memory,
                            struct multifd_error *err);
 
     /* Releases it: after all channels that may use it are freed. */

@@ -56,14 +56,14 @@ int __wrap_munmap(void *address, size_t bytes)
 }
 
 static int register_memory(struct transport_endpoint *endpoint, void *address, uint64_t length,
-                           bool writable, struct transport_memory *memory,
+                           uint32_t access, struct transport_memory *memory,
                            struct multifd_error *err)
 {
     assert_ptr_equal(endpoint, &fake_memory_endpoint);
     if (mock_enter("register_memory") != 0) {
         return error_set(err, MULTIFD_ERROR_DEVICE, "register_memory was to fail");
     }
-    fake_memory_registered = (struct fake_registration){address, length, writable};
+    fake_memory_registered = (struct fake_registration){address, length, access};
     *memory = (struct transport_memory){mock_object(1), FAKE_LOCAL_KEY, FAKE_REMOTE_KEY};
     return 0;
 }

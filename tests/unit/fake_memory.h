@@ -22,7 +22,7 @@ extern struct transport_endpoint fake_memory_endpoint;
 struct fake_registration {
     void *address;
     uint64_t length;
-    bool writable;
+    uint32_t access;
 };
 
 extern struct fake_registration fake_memory_registered;

@@ -33,6 +33,7 @@ static void limits_are_read(void **state)
     assert_int_equal(domain->max_qp_wr, 1024);
     assert_int_equal(domain->max_cqe, 4096);
     assert_int_equal(domain->max_mr_size, UINT64_C(1) << 40);
+    assert_int_equal(domain->max_mr, 200);
     assert_string_equal(verbs_domain_device(domain), "mock0");
     assert_calls(MADE);
     verbs_domain_delete(&domain);

@@ -30,13 +30,14 @@ int verbs_memlock_check(uint64_t bytes, struct multifd_error *err)
 }
 
 int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
-                          bool writable, struct transport_memory *memory, struct multifd_error *err)
+                          uint32_t access, struct transport_memory *memory,
+                          struct multifd_error *err)
 {
     (void)err;
     assert_ptr_equal(domain, endpoint->domain);
     assert_ptr_equal(address, &other_device);
     assert_int_equal(length, 77);
-    assert_true(writable);
+    assert_int_equal(access, TRANSPORT_REMOTE_WRITE);
     memory->local_key = 5;
     return 0;
 }
@@ -251,6 +252,8 @@ static void the_first_connection_makes_the_domain(void **state)
     base->ops->limits(base, &limits);
     assert_int_equal(limits.max_message, 1u << 30);
     assert_int_equal(limits.max_memory, UINT64_C(1) << 40);
+    assert_int_equal(limits.max_regions, 200);
+    assert_false(limits.on_demand);
     assert_int_equal(verbs_endpoint_use_device(endpoint, &id, &err), 0);
     assert_ptr_equal(endpoint->domain, domain);
     assert_int_equal(mock_calls("ibv_alloc_pd"), 1);
@@ -306,7 +309,9 @@ static void memory_goes_through_the_domain(void **state)
 
     (void)state;
     assert_int_equal(verbs_endpoint_use_device(endpoint, &id, &err), 0);
-    assert_int_equal(base->ops->register_memory(base, &other_device, 77, true, &memory, &err), 0);
+    assert_int_equal(
+        base->ops->register_memory(base, &other_device, 77, TRANSPORT_REMOTE_WRITE, &memory, &err),
+        0);
     assert_int_equal(memory.local_key, 5);
 }
 

@@ -44,13 +44,13 @@ static int make(void **state)
     return 0;
 }
 
-static void assert_registered(bool writable, unsigned access)
+static void assert_registered(uint32_t wanted, unsigned access)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
     struct transport_memory memory;
     const struct mock_mr *mr;
 
-    assert_int_equal(verbs_memory_register(&domain, guest, sizeof(guest), writable, &memory, &err),
+    assert_int_equal(verbs_memory_register(&domain, guest, sizeof(guest), wanted, &memory, &err),
                      0);
     mr = mock_verbs.last_mr;
     assert_ptr_equal(mr->mr.addr, guest);
@@ -66,13 +66,21 @@ static void assert_registered(bool writable, unsigned access)
 static void the_source_registers_without_write_permission(void **state)
 {
     (void)state;
-    assert_registered(false, 0);
+    assert_registered(0, 0);
 }
 
 static void the_destination_lets_the_peer_write(void **state)
 {
     (void)state;
-    assert_registered(true, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    assert_registered(TRANSPORT_REMOTE_WRITE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+}
+
+static void on_demand_is_a_permission_more(void **state)
+{
+    (void)state;
+    assert_registered(TRANSPORT_ON_DEMAND, IBV_ACCESS_ON_DEMAND);
+    assert_registered(TRANSPORT_ON_DEMAND | TRANSPORT_REMOTE_WRITE,
+                      IBV_ACCESS_ON_DEMAND | IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
 }
 
 static void assert_not_registered(enum multifd_error_code code, const char *part)
@@ -80,7 +88,7 @@ static void assert_not_registered(enum multifd_error_code code, const char *part
     struct multifd_error err = ERROR_UNTOUCHED;
     struct transport_memory memory;
 
-    assert_int_equal(verbs_memory_register(&domain, guest, sizeof(guest), true, &memory, &err), -1);
+    assert_int_equal(verbs_memory_register(&domain, guest, sizeof(guest), 0, &memory, &err), -1);
     assert_error(&err, code, part);
 }
 
@@ -107,7 +115,7 @@ static void deregistering_fails(void **state)
     struct transport_memory memory;
 
     (void)state;
-    verbs_memory_register(&domain, guest, sizeof(guest), true, &memory, &err);
+    verbs_memory_register(&domain, guest, sizeof(guest), 0, &memory, &err);
     mock_fail("ibv_dereg_mr", EBUSY);
     assert_int_equal(verbs_memory_deregister(&memory, &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_dereg_mr: Device or resource busy");
@@ -169,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_limit(the_source_registers_without_write_permission),
         with_limit(the_destination_lets_the_peer_write),
+        with_limit(on_demand_is_a_permission_more),
         with_limit(registering_fails),
         with_limit(no_memory_to_lock_names_the_limit),
         with_limit(deregistering_fails),

@@ -8,7 +8,7 @@ static void the_peer_writes_to_the_staging(void **state)
 {
     (void)state;
     assert_calls("mmap register_memory ");
-    assert_true(fake_memory_registered.writable);
+    assert_int_equal(fake_memory_registered.access, TRANSPORT_REMOTE_WRITE);
     assert_int_equal(fake_memory_registered.length, SLOTS * PAGES * PAGE);
     assert_int_equal(rig.reader.params.id, 9);
     assert_int_equal(rig.reader.params.page_size, PAGE);

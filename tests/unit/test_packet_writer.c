@@ -23,7 +23,7 @@ static void the_method_comes_before_the_staging(void **state)
     assert_calls("send_setup mmap register_memory ");
     assert_int_equal(rig.writer.params.payload_max, PAGES * PAGE);
     assert_int_equal(fake_memory_registered.length, 4 * PAGES * PAGE);
-    assert_false(fake_memory_registered.writable);
+    assert_int_equal(fake_memory_registered.access, 0);
     mock_log_clear();
     packet_writer_stop(&rig.writer);
     assert_calls("send_cleanup ");

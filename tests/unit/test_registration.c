@@ -49,14 +49,14 @@ static int check_memory(const struct transport_endpoint *base, uint64_t bytes,
 }
 
 static int register_memory(struct transport_endpoint *base, void *address, uint64_t length,
-                           bool writable, struct transport_memory *memory,
+                           uint32_t access, struct transport_memory *memory,
                            struct multifd_error *err)
 {
     int status = 0;
 
     (void)base;
     pthread_mutex_lock(&endpoint.lock);
-    endpoint.calls[endpoint.calls_num++ % 64] = (struct call){address, length, writable};
+    endpoint.calls[endpoint.calls_num++ % 64] = (struct call){address, length, access != 0};
     if (endpoint.fail_from != 0 && endpoint.calls_num >= endpoint.fail_from) {
         status = error_set(err, MULTIFD_ERROR_DEVICE, "registration %u", endpoint.calls_num);
     } else {

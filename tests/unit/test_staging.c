@@ -15,12 +15,12 @@ static int make(void **state)
     return mock_setup(state);
 }
 
-static void init(uint32_t slots, uint32_t slot_bytes, bool writable)
+static void init(uint32_t slots, uint32_t slot_bytes, uint32_t access)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
 
-    assert_int_equal(
-        staging_init(&staging, &fake_memory_endpoint, slots, slot_bytes, writable, &err), 0);
+    assert_int_equal(staging_init(&staging, &fake_memory_endpoint, slots, slot_bytes, access, &err),
+                     0);
     assert_untouched(&err);
 }
 
@@ -75,7 +75,7 @@ static void two_slots_of_any_size_at_least(void **state)
 static void memory_is_mapped_and_registered(void **state)
 {
     (void)state;
-    init(3, 512 * KIB, true);
+    init(3, 512 * KIB, TRANSPORT_REMOTE_WRITE);
     assert_calls("mmap register_memory ");
     assert_int_equal(staging.bytes, 3 * 512 * KIB);
     assert_int_equal(staging.slots, 3);
@@ -84,7 +84,7 @@ static void memory_is_mapped_and_registered(void **state)
     assert_int_equal(staging.registered.remote_key, FAKE_REMOTE_KEY);
     assert_ptr_equal(fake_memory_registered.address, staging.memory);
     assert_int_equal(fake_memory_registered.length, 3 * 512 * KIB);
-    assert_true(fake_memory_registered.writable);
+    assert_int_equal(fake_memory_registered.access, TRANSPORT_REMOTE_WRITE);
     memset(staging.memory, 0xa5, staging.bytes); /* all of it is there */
     fini();
 }
@@ -92,15 +92,15 @@ static void memory_is_mapped_and_registered(void **state)
 static void the_peer_writes_only_where_it_may(void **state)
 {
     (void)state;
-    init(1, 4 * KIB, false);
-    assert_false(fake_memory_registered.writable);
+    init(1, 4 * KIB, 0);
+    assert_int_equal(fake_memory_registered.access, 0);
     fini();
 }
 
 static void slots_are_used_in_turn(void **state)
 {
     (void)state;
-    init(3, 4 * KIB, false);
+    init(3, 4 * KIB, 0);
     for (uint32_t message = 0; message < 10; message++) {
         assert_ptr_equal(staging_slot(&staging, message),
                          staging.memory + (size_t)(message % 3) * (4 * KIB));
@@ -123,7 +123,7 @@ static void slots_that_begin_far_away(void **state)
 static void fini_takes_it_back_in_reverse(void **state)
 {
     (void)state;
-    init(2, 4 * KIB, true);
+    init(2, 4 * KIB, TRANSPORT_REMOTE_WRITE);
     mock_log_clear();
     fini();
     assert_calls("deregister_memory munmap ");
@@ -145,7 +145,7 @@ static void fini_goes_on_when_it_cannot_deregister(void **state)
     struct multifd_error err = ERROR_UNTOUCHED;
 
     (void)state;
-    init(2, 4 * KIB, true);
+    init(2, 4 * KIB, TRANSPORT_REMOTE_WRITE);
     mock_log_clear();
     mock_fail("deregister_memory", EBUSY);
     assert_int_equal(staging_fini(&staging, &fake_memory_endpoint, &err), -1);
@@ -158,7 +158,7 @@ static void assert_init_fails(enum multifd_error_code code, const char *part)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
 
-    assert_int_equal(staging_init(&staging, &fake_memory_endpoint, 2, 4 * KIB, true, &err), -1);
+    assert_int_equal(staging_init(&staging, &fake_memory_endpoint, 2, 4 * KIB, 0, &err), -1);
     assert_error(&err, code, part);
     assert_zeroed();
     fini();

@@ -47,7 +47,7 @@ static void read_gids(struct ibv_context *context, const struct ibv_port_attr *a
     }
 }
 
-static bool has_odp(struct ibv_context *context)
+bool verbs_device_has_odp(struct ibv_context *context)
 {
     const uint32_t wanted = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_WRITE;
     struct ibv_device_attr_ex attr = {.comp_mask = 0};
@@ -69,7 +69,7 @@ static void fill_device(struct ibv_context *context, const struct ibv_device_att
     device->max_cqe = (unsigned)attr->max_cqe;
     device->max_mr = (unsigned)attr->max_mr;
     device->max_mr_size = attr->max_mr_size;
-    device->odp = has_odp(context);
+    device->odp = verbs_device_has_odp(context);
 }
 
 static void fill_port(struct ibv_context *context, const struct ibv_port_attr *attr,

@@ -3,6 +3,7 @@
 #ifndef MULTIFD_VERBS_DEVICE_H
 #define MULTIFD_VERBS_DEVICE_H
 
+#include <infiniband/verbs.h>
 #include <multifd.h>
 #include <sys/socket.h>
 
@@ -10,6 +11,9 @@
 
 /* See multifd_devices_list. */
 int verbs_device_list(struct multifd_device **devices, size_t *count, struct multifd_error *err);
+
+/* Whether the device can fault memory in that RC WRITEs and SENDs name. */
+bool verbs_device_has_odp(struct ibv_context *context);
 
 /* Whether the device and port that the settings name exist. 0, or -1 with MULTIFD_ERROR_INVALID. */
 int verbs_device_check(const struct transport_settings *settings, struct multifd_error *err);

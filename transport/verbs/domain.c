@@ -43,6 +43,7 @@ static int read_limits(struct verbs_domain *domain, struct multifd_error *err)
     }
     domain->max_qp_wr = (uint32_t)device.max_qp_wr;
     domain->max_cqe = (uint32_t)device.max_cqe;
+    domain->max_mr = (uint32_t)device.max_mr;
     domain->max_mr_size = device.max_mr_size;
     domain->max_msg_sz = port.max_msg_sz;
     domain->active_mtu = verbs_mtu_bytes(port.active_mtu);

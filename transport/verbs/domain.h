@@ -19,6 +19,7 @@ struct verbs_domain {
     uint32_t active_mtu; /* bytes */
     uint32_t max_qp_wr;
     uint32_t max_cqe;
+    uint32_t max_mr;
     uint64_t max_mr_size;
     uint64_t max_msg_sz;
 };

@@ -67,8 +67,12 @@ static void endpoint_set_timeout(struct transport_endpoint *base, uint32_t timeo
 
 static void endpoint_limits(const struct transport_endpoint *base, struct transport_limits *limits)
 {
-    limits->max_message = of_const(base)->domain->max_msg_sz;
-    limits->max_memory = of_const(base)->domain->max_mr_size;
+    const struct verbs_domain *domain = of_const(base)->domain;
+
+    limits->max_message = domain->max_msg_sz;
+    limits->max_memory = domain->max_mr_size;
+    limits->max_regions = domain->max_mr;
+    limits->on_demand = verbs_device_has_odp(domain->context);
 }
 
 static int endpoint_check_memory(const struct transport_endpoint *base, uint64_t bytes,
@@ -79,10 +83,10 @@ static int endpoint_check_memory(const struct transport_endpoint *base, uint64_t
 }
 
 static int endpoint_register_memory(struct transport_endpoint *base, void *address, uint64_t length,
-                                    bool writable, struct transport_memory *memory,
+                                    uint32_t access, struct transport_memory *memory,
                                     struct multifd_error *err)
 {
-    return verbs_memory_register(of(base)->domain, address, length, writable, memory, err);
+    return verbs_memory_register(of(base)->domain, address, length, access, memory, err);
 }
 
 static void endpoint_free(struct transport_endpoint *base)

@@ -35,11 +35,24 @@ static int explain_refusal(uint64_t length, uint64_t allowed, struct multifd_err
         (unsigned long long)(length / 1024), (unsigned long long)(allowed / 1024));
 }
 
-int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
-                          bool writable, struct transport_memory *memory, struct multifd_error *err)
+static unsigned access_flags(uint32_t access)
 {
-    unsigned access = writable ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : 0;
-    struct ibv_mr *mr = ibv_reg_mr(domain->pd, address, length, access);
+    unsigned flags = 0;
+
+    if ((access & TRANSPORT_REMOTE_WRITE) != 0) {
+        flags |= IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
+    }
+    if ((access & TRANSPORT_ON_DEMAND) != 0) {
+        flags |= IBV_ACCESS_ON_DEMAND;
+    }
+    return flags;
+}
+
+int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
+                          uint32_t access, struct transport_memory *memory,
+                          struct multifd_error *err)
+{
+    struct ibv_mr *mr = ibv_reg_mr(domain->pd, address, length, access_flags(access));
 
     if (mr == NULL) {
         int errnum = errno;

@@ -12,7 +12,7 @@
 
 /* See transport_endpoint_ops. Any number of threads may register at once. */
 int verbs_memory_register(const struct verbs_domain *domain, void *address, uint64_t length,
-                          bool writable, struct transport_memory *memory,
+                          uint32_t access, struct transport_memory *memory,
                           struct multifd_error *err);
 int verbs_memory_deregister(struct transport_memory *memory, struct multifd_error *err);
 
