@@ -15,6 +15,7 @@ struct batch_ring {
     alignas(CACHE_LINE) struct page_batch *batches;
     uint64_t *offsets;
     uint32_t slots;
+    unsigned looked; /* the consumer's own: never behind `consumed` */
 };
 
 struct batch_ring *batch_ring_new(uint32_t slots, uint32_t pages, struct multifd_error *err)
@@ -26,6 +27,7 @@ struct batch_ring *batch_ring_new(uint32_t slots, uint32_t pages, struct multifd
         return NULL;
     }
     ring->slots = slots;
+    ring->looked = 0;
     ring->batches = calloc(slots, sizeof(*ring->batches));
     ring->offsets = calloc((size_t)slots * pages, sizeof(*ring->offsets));
     if (ring->batches == NULL || ring->offsets == NULL) {
@@ -82,6 +84,19 @@ struct page_batch *batch_ring_peek(struct batch_ring *ring)
         return NULL;
     }
     return &ring->batches[consumed % ring->slots];
+}
+
+struct page_batch *batch_ring_look(struct batch_ring *ring)
+{
+    if (atomic_load(&ring->published) == ring->looked) {
+        return NULL;
+    }
+    return &ring->batches[ring->looked++ % ring->slots];
+}
+
+bool batch_ring_looked(const struct batch_ring *ring)
+{
+    return ring->looked != atomic_load_explicit(&ring->consumed, memory_order_relaxed);
 }
 
 bool batch_ring_has_next(struct batch_ring *ring)

@@ -19,6 +19,10 @@ struct page_batch {
     uint32_t flags; /* MULTIFD_FLAG_SYNC or 0 */
     uint32_t num;
     uint64_t *offsets; /* room for the packet's pages */
+
+    /* The consumer's, when it has looked at the pages: the zero ones are the last. */
+    uint32_t zero_num;
+    bool ready; /* the others' memory is registered */
 };
 
 struct batch_ring;
@@ -42,10 +46,19 @@ uint32_t batch_ring_publish(struct batch_ring *ring);
 /* Consumer: the oldest batch, or NULL. The same one until consumed. */
 struct page_batch *batch_ring_peek(struct batch_ring *ring);
 
+/*
+ * Consumer: the oldest batch that this has not returned yet, or NULL. It may be looked at and
+ * changed before its turn comes.
+ */
+struct page_batch *batch_ring_look(struct batch_ring *ring);
+
+/* Consumer: whether batch_ring_look has returned the oldest batch. */
+bool batch_ring_looked(const struct batch_ring *ring);
+
 /* Consumer: whether another batch waits behind that one. */
 bool batch_ring_has_next(struct batch_ring *ring);
 
-/* Consumer: gives that batch back. Returns how many wait behind it. */
+/* Consumer: gives that batch back, which it has looked at. Returns how many wait behind it. */
 uint32_t batch_ring_consume(struct batch_ring *ring);
 
 #endif

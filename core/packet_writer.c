@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void multifd_send_fill_packet(struct multifd_send_params *p)
 {
@@ -49,7 +50,6 @@ int packet_writer_init(struct packet_writer *writer, const struct packet_writer_
         packet_writer_fini(writer);
         return error_set_nomem(err);
     }
-    writer->params.zero = writer->zero;
     return 0;
 }
 
@@ -111,27 +111,40 @@ static void begin_packet(struct packet_writer *writer, const struct multifd_ram_
 }
 
 /*
- * Both kinds keep their order. A page that the guest writes to while it is looked at may count as
- * either: it is dirty, and comes again in a later round.
+ * A page that the guest writes to while it is looked at, or after, may count as either: it is
+ * dirty, and comes again in a later round.
  */
-static void split_zero_pages(struct packet_writer *writer, const struct page_batch *batch)
+void packet_writer_look(struct packet_writer *writer, struct page_batch *batch)
 {
-    struct multifd_send_params *p = &writer->params;
+    uint32_t page_size = writer->config->page_size;
+    uint32_t normal = 0;
+    uint32_t zero = 0;
 
-    p->normal = batch->offsets;
+    batch->zero_num = 0;
     if (!writer->config->detect_zero_pages) {
-        p->normal_num = batch->num;
         return;
     }
     for (uint32_t i = 0; i < batch->num; i++) {
         uint64_t offset = batch->offsets[i];
 
-        if (zero_page(p->host + offset, p->page_size)) {
-            writer->zero[p->zero_num++] = offset;
+        if (zero_page(batch->block->host + offset, page_size)) {
+            writer->zero[zero++] = offset;
         } else {
-            batch->offsets[p->normal_num++] = offset;
+            batch->offsets[normal++] = offset;
         }
     }
+    memcpy(batch->offsets + normal, writer->zero, zero * sizeof(*writer->zero));
+    batch->zero_num = zero;
+}
+
+static void take_pages(struct packet_writer *writer, const struct page_batch *batch)
+{
+    struct multifd_send_params *p = &writer->params;
+
+    p->normal = batch->offsets;
+    p->normal_num = batch->num - batch->zero_num;
+    p->zero = batch->offsets + p->normal_num;
+    p->zero_num = batch->zero_num;
 }
 
 static int refuse_iov(struct multifd_error *err)
@@ -208,7 +221,7 @@ int packet_writer_compose(struct packet_writer *writer, const struct page_batch 
     struct multifd_send_params *p = &writer->params;
 
     begin_packet(writer, batch->block, batch->packet_num, 0, packet);
-    split_zero_pages(writer, batch);
+    take_pages(writer, batch);
     if (p->normal_num == 0) {
         multifd_send_fill_packet(p);
         return 0;

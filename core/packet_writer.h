@@ -34,7 +34,7 @@ struct remote_staging {
 struct packet_writer {
     const struct packet_writer_config *config;
     struct multifd_send_params params;
-    uint64_t *zero; /* offsets of the packet's zero pages */
+    uint64_t *zero; /* scratch: offsets of zero pages */
     struct staging staging;
     struct remote_staging remote; /* set before the first batch comes */
     uint64_t messages;            /* composed so far */
@@ -62,9 +62,12 @@ int packet_writer_release(struct packet_writer *writer, struct multifd_error *er
 void packet_writer_fini(struct packet_writer *writer);
 
 /*
- * Composes a packet of the batch's pages in `packet`; params.packet_len is then its length. The
- * batch's offsets change their order.
+ * Puts a batch's zero pages behind the others, if they are looked for; both kinds keep their order.
+ * Once for each batch, at any time before it is composed.
  */
+void packet_writer_look(struct packet_writer *writer, struct page_batch *batch);
+
+/* Composes a packet of the batch's pages in `packet`; params.packet_len is then its length. */
 int packet_writer_compose(struct packet_writer *writer, const struct page_batch *batch,
                           uint8_t *packet, struct multifd_error *err);
 

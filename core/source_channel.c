@@ -103,6 +103,20 @@ static void count_stall(struct source_channel *channel)
                 1);
 }
 
+/* Looks at the pages of the next batch that has not been looked at; false when there is none. */
+static bool look_at_one(struct source_channel *channel)
+{
+    struct page_batch *batch = batch_ring_look(channel->ring);
+
+    if (batch == NULL) {
+        return false;
+    }
+    if (batch->block != NULL) {
+        packet_writer_look(&channel->writer, batch);
+    }
+    return true;
+}
+
 /* Sends what the ring, the limit and the transport allow. */
 static int send_batches(struct source_channel *channel, bool *busy, struct multifd_error *err)
 {
@@ -117,6 +131,9 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
             break; /* until completions or credits come */
         }
         channel->stalled = false;
+        if (!batch_ring_looked(channel->ring)) {
+            look_at_one(channel);
+        }
         if (send_batch(channel, batch, packet, err) != 0) {
             return -1;
         }

@@ -104,6 +104,37 @@ static void a_batch_given_back_can_be_filled_again(void **state)
     }
 }
 
+static struct page_batch *publish(uint64_t packet_num)
+{
+    struct page_batch *batch = batch_ring_reserve(ring);
+
+    batch->packet_num = packet_num;
+    batch_ring_publish(ring);
+    return batch;
+}
+
+static void batches_are_looked_at_once_and_ahead(void **state)
+{
+    (void)state;
+    assert_null(batch_ring_look(ring));
+    assert_false(batch_ring_looked(ring));
+    for (unsigned turn = 0; turn < 5 * SLOTS; turn++) { /* around the ring and around again */
+        const struct page_batch *first = publish(1);
+        const struct page_batch *second = publish(2);
+
+        assert_false(batch_ring_looked(ring));
+        assert_ptr_equal(batch_ring_look(ring), first);
+        assert_true(batch_ring_looked(ring));
+        assert_ptr_equal(batch_ring_look(ring), second);
+        assert_null(batch_ring_look(ring));
+        assert_ptr_equal(batch_ring_peek(ring), first); /* looking takes nothing away */
+        batch_ring_consume(ring);
+        assert_true(batch_ring_looked(ring));
+        batch_ring_consume(ring);
+        assert_false(batch_ring_looked(ring));
+    }
+}
+
 #define BATCHES 20000u
 
 /* The consumer's thread; counts what is wrong, since it must not assert. */
@@ -203,6 +234,7 @@ int main(void)
         with_ring(the_batch_stays_the_same_until_it_is_handed_over),
         with_ring(each_batch_has_room_of_its_own),
         with_ring(a_batch_given_back_can_be_filled_again),
+        with_ring(batches_are_looked_at_once_and_ahead),
         with_ring(what_waits_behind_the_oldest),
         with_ring(both_sides_are_told_how_many_wait),
         with_ring(what_one_thread_fills_another_reads),

@@ -159,6 +159,27 @@ static void zero_pages_are_split_off_in_order(void **state)
     assert_int_equal(mock_calls("send_prepare"), (1u << PAGES) - 1);
 }
 
+/* The look ahead may be long before: the packet is what the look has seen. */
+static void a_batch_is_looked_at_before_its_turn(void **state)
+{
+    struct multifd_error err = ERROR_UNTOUCHED;
+    struct page_batch ahead;
+
+    (void)state;
+    memset(rig.host + 3 * PAGE, 0, PAGE);
+    FILL(2, 3, 4);
+    ahead = rig.batch;
+    packet_writer_look(&rig.writer, &ahead);
+    assert_int_equal(ahead.zero_num, 1);
+    assert_calls("");
+    rig.host[3 * PAGE] = 1;
+    assert_int_equal(packet_writer_compose(&rig.writer, &ahead, rig.bytes, &err), 0);
+    assert_int_equal(rig.writer.params.normal_num, 2);
+    assert_int_equal(rig.writer.params.normal[1], 4 * PAGE);
+    assert_int_equal(rig.writer.params.zero_num, 1);
+    assert_int_equal(rig.writer.params.zero[0], 3 * PAGE);
+}
+
 static void one_byte_makes_a_page_normal(void **state)
 {
     (void)state;
@@ -308,6 +329,7 @@ int main(void)
         with_writer(fini_of_a_zeroed_one),
         with_writer(a_header_without_iov),
         with_started(zero_pages_are_split_off_in_order),
+        with_started(a_batch_is_looked_at_before_its_turn),
         with_started(one_byte_makes_a_page_normal),
         with_started(zero_pages_alone_are_not_the_method_s),
         with_started(zero_pages_are_normal_unless_looked_for),

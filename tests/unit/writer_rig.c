@@ -156,6 +156,7 @@ void rig_fill(const uint32_t *pages, uint32_t num)
 int rig_try_compose(struct multifd_error *err)
 {
     memset(rig.bytes, 0xee, packet_bytes(PAGES));
+    packet_writer_look(&rig.writer, &rig.batch);
     return packet_writer_compose(&rig.writer, &rig.batch, rig.bytes, err);
 }
 
