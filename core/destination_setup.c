@@ -201,11 +201,27 @@ static int give_pieces(struct session *session, struct message *message, struct 
     return 0;
 }
 
+int destination_keep_received(struct session *session, struct multifd_error *err)
+{
+    for (uint32_t i = 0; session->options.fresh_memory != 0 && i < session->blocks.num; i++) {
+        struct multifd_ram_block *block = session->blocks.blocks[i];
+
+        block->received = page_bitmap_new(block->length, log2_of(session->options.page_size), err);
+        if (block->received == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int register_blocks(struct multifd_destination *destination, struct multifd_error *err)
 {
     static const struct message done = {.type = MESSAGE_RAM_BLOCKS_OK};
     struct registration *registration;
 
+    if (destination_keep_received(&destination->session, err) != 0) {
+        return -1;
+    }
     if (destination->session.endpoint->stream) {
         return control_send(destination->control, &done, err);
     }

@@ -18,6 +18,9 @@ int destination_take_block(struct multifd_destination *destination, uint32_t ind
 int destination_check_blocks(const struct multifd_destination *destination, uint32_t total,
                              struct multifd_error *err);
 
+/* Begins to note which pages are received, where memory is fresh. 0, or -1 with *err. */
+int destination_keep_received(struct session *session, struct multifd_error *err);
+
 /* Hello, RAM blocks, registration. 0, or -1 with *err. */
 int destination_agree(struct multifd_destination *destination, struct multifd_error *err);
 

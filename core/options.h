@@ -26,6 +26,7 @@ struct multifd_options {
     uint32_t poll_us;              /* polling before sleeping */
     uint32_t verify;
     uint32_t qemu;                /* the source is QEMU's */
+    uint32_t fresh_memory;        /* the destination's memory is all zero at first */
     uint32_t zero_page_detection; /* enum zero_page_detection */
     int32_t zlib_level;
     int32_t zstd_level;

@@ -4,8 +4,8 @@
 #include "compress/nocomp.h"
 #include "core/base/checked.h"
 #include "core/base/error.h"
+#include "core/block_page.h"
 #include "core/packet.h"
-#include "core/zero_page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +246,9 @@ static void set_params(struct packet_reader *reader)
 {
     struct multifd_recv_params *p = &reader->params;
 
+    if (reader->block->received != NULL) {
+        page_bitmap_mark(reader->block->received, reader->offsets, reader->packet.normal_pages);
+    }
     p->host = reader->block->host;
     p->normal = reader->offsets;
     p->normal_num = reader->packet.normal_pages;
@@ -272,7 +275,7 @@ static void clear_zero_pages(struct packet_reader *reader)
     uint32_t page_size = reader->config->page_size;
 
     for (uint32_t i = 0; i < reader->packet.zero_pages; i++) {
-        zero_page_clear(reader->block->host + zero[i], page_size);
+        block_page_clear(reader->block, zero[i], page_size);
     }
 }
 

@@ -62,6 +62,7 @@ struct multifd_ram_block *ram_table_add(struct ram_table *table, const char *nam
 void ram_table_clear(struct ram_table *table)
 {
     for (uint32_t i = 0; i < table->num; i++) {
+        page_bitmap_delete(&table->blocks[i]->received);
         free(table->blocks[i]->pieces);
         free(table->blocks[i]);
     }

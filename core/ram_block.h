@@ -11,6 +11,7 @@
 #include <multifd.h>
 #include <stdint.h>
 
+#include "core/page_bitmap.h"
 #include "transport/transport.h"
 
 /* Registered memory of one piece, on this side and as the peer told. */
@@ -28,6 +29,7 @@ struct multifd_ram_block {
     uint32_t piece_shift; /* a piece is 2^piece_shift bytes, the last may be shorter */
     uint32_t pieces_num;
     struct ram_piece *pieces;
+    struct page_bitmap *received; /* destination, of memory that was fresh; NULL: not kept */
 };
 
 struct ram_table {

@@ -4,7 +4,6 @@
 #include "core/zero_page/variants.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 /* The fastest first; the last one works everywhere. */
 static const struct zero_page_variant variants[] = {
@@ -45,13 +44,6 @@ static const struct zero_page_variant *chosen_variant(void)
 bool zero_page(const void *page, size_t length)
 {
     return chosen_variant()->scan(page, length);
-}
-
-void zero_page_clear(void *page, size_t length)
-{
-    if (!zero_page(page, length)) {
-        memset(page, 0, length);
-    }
 }
 
 const char *zero_page_variant(void)

@@ -18,12 +18,6 @@
  */
 bool zero_page(const void *page, size_t length);
 
-/*
- * Makes a page zero. One that is already is not touched: it may never have been, and needs no
- * memory then.
- */
-void zero_page_clear(void *page, size_t length);
-
 /* The instruction set that zero_page uses on this CPU. Any thread. */
 const char *zero_page_variant(void);
 

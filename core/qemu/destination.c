@@ -3,9 +3,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/block_page.h"
 #include "core/destination_setup.h"
 #include "core/packet.h"
-#include "core/zero_page.h"
 
 #include <string.h>
 
@@ -116,7 +116,12 @@ static int take_block(struct multifd_destination *destination, const struct qemu
     if (destination_take_block(destination, event->block, block->name, block->length, err) != 0) {
         return -1;
     }
-    return event->last ? destination_check_blocks(destination, event->block + 1, err) : 0;
+    if (!event->last) {
+        return 0;
+    }
+    return destination_check_blocks(destination, event->block + 1, err) != 0
+               ? -1
+               : destination_keep_received(&destination->session, err);
 }
 
 /*
@@ -127,7 +132,7 @@ static void take_zero_page(struct multifd_destination *destination, const struct
 {
     const struct multifd_ram_block *block = destination->session.blocks.blocks[event->block];
 
-    zero_page_clear(block->host + event->offset, destination->session.options.page_size);
+    block_page_clear(block, event->offset, destination->session.options.page_size);
     counter_add(&destination->qemu_zero_pages, 1);
 }
 

@@ -62,6 +62,7 @@ static const char *const bad_values[][3] = {
     {"registration", "lazy", "unknown value \"lazy\""},
     {"piece-size", "1K", "is not from"},
     {"registration-threads", "65", "65 is not from 0 to 64"},
+    {"fresh-memory", "new", "on or off"},
     {"ib-dev", "a device with a name that is longer than the sixty-three bytes it may have",
      "more"},
     {"ib-port", "256", "256 is not from 0 to 255"},

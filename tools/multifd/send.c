@@ -8,8 +8,6 @@
 
 static const struct cli_option own_options[] = {SESSION_ARGS_OPTIONS, {.name = NULL}};
 
-static const char *const destination_only[] = {"qemu", NULL};
-
 static int create(struct session *session, struct multifd_error *err)
 {
     session->view.source = multifd_source_new(session->args.address, session->args.options, err);
@@ -76,6 +74,9 @@ static void delete_source(struct session *session)
 {
     multifd_source_delete(&session->view.source);
 }
+
+/* What only the destination knows. */
+static const char *const destination_only[] = {"fresh-memory", "qemu", NULL};
 
 static int run(const struct cli_command *command, int argc, char **argv)
 {

@@ -186,6 +186,8 @@ static void endpoint_limits(const struct transport_endpoint *base, struct transp
     (void)base;
     limits->max_message = UINT32_MAX; /* what a transport_write holds */
     limits->max_memory = UINT64_MAX;
+    limits->max_regions = UINT64_MAX;
+    limits->on_demand = false;
 }
 
 static int endpoint_check_memory(const struct transport_endpoint *base, uint64_t bytes,
@@ -198,13 +200,13 @@ static int endpoint_check_memory(const struct transport_endpoint *base, uint64_t
 }
 
 static int endpoint_register_memory(struct transport_endpoint *base, void *address, uint64_t length,
-                                    bool writable, struct transport_memory *memory,
+                                    uint32_t access, struct transport_memory *memory,
                                     struct multifd_error *err)
 {
     (void)base;
     (void)address;
     (void)length;
-    (void)writable;
+    (void)access;
     (void)err;
     memset(memory, 0, sizeof(*memory));
     return 0;
