@@ -91,6 +91,21 @@ free_channel:
     return NULL;
 }
 
+void control_stop(struct control *control)
+{
+    if (control == NULL || control->stopped) {
+        return;
+    }
+    pthread_mutex_lock(&control->lock);
+    control->stop = true;
+    pthread_cond_broadcast(
+        &control->room); /* it may wait there for a broken connection to settle */
+    pthread_mutex_unlock(&control->lock);
+    waker_wake(&control->waker);
+    pthread_join(control->thread, NULL);
+    control->stopped = true;
+}
+
 void control_delete(struct control **control)
 {
     struct control *gone = *control;
@@ -98,12 +113,7 @@ void control_delete(struct control **control)
     if (gone == NULL) {
         return;
     }
-    pthread_mutex_lock(&gone->lock);
-    gone->stop = true;
-    pthread_cond_broadcast(&gone->room); /* it may wait there for a broken connection to settle */
-    pthread_mutex_unlock(&gone->lock);
-    waker_wake(&gone->waker);
-    pthread_join(gone->thread, NULL);
+    control_stop(gone);
     session_remove_waker(gone->session, &gone->waker);
     gone->channel->ops->free(gone->channel);
     pthread_cond_destroy(&gone->room);
@@ -127,10 +137,11 @@ void control_set_timeout(struct control *control, uint32_t timeout_ms)
     waker_wake(&control->waker); /* it sleeps by the longer limit */
 }
 
-void control_set_handler(struct control *control, control_handler *handler)
+void control_set_handler(struct control *control, control_handler *handler, void *opaque)
 {
     pthread_mutex_lock(&control->lock);
     control->handler = handler;
+    control->handler_opaque = opaque;
     pthread_mutex_unlock(&control->lock);
 }
 

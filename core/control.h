@@ -4,9 +4,9 @@
  * it.
  *
  * The thread takes messages in (the session's main thread collects them with control_receive),
- * answers requests through a handler, sends a PING when nothing else was sent, fails the session
- * when the peer has been silent for too long or reports an error, and tells the peer when this side
- * has failed.
+ * gives those about pieces of memory to a handler, sends a PING when nothing else was sent, fails
+ * the session when the peer has been silent for too long or reports an error, and tells the peer
+ * when this side has failed.
  */
 #ifndef MULTIFD_CONTROL_H
 #define MULTIFD_CONTROL_H
@@ -19,11 +19,10 @@
 struct control;
 
 /*
- * Answers a MESSAGE_PIECES_REQUEST by turning *message into the answer. 0, or -1 with *err when the
- * request is wrong. Runs on the control connection's thread.
+ * Takes a MESSAGE_PIECES_REQUEST or MESSAGE_PIECES in. 0, or -1 with *err when it is wrong. Runs on
+ * the control connection's thread: it waits for nothing and sends nothing.
  */
-typedef int control_handler(struct session *session, struct message *message,
-                            struct multifd_error *err);
+typedef int control_handler(void *opaque, const struct message *message, struct multifd_error *err);
 
 /* The channel profile of a control connection. */
 const struct transport_profile *control_profile(void);
@@ -35,9 +34,12 @@ struct control *control_new(struct session *session, struct transport_channel *c
                             struct multifd_error *err);
 
 /*
- * Stops the thread. A session that has failed is reported to the peer before, if the connection
- * still carries that. Sets *control to NULL; accepts NULL.
+ * Stops the thread; whoever waits for it in control_send gets the session's error. A session that
+ * has failed is reported to the peer before, if the connection still carries that. Accepts NULL.
  */
+void control_stop(struct control *control);
+
+/* Stops it if need be, and frees it. Sets *control to NULL; accepts NULL. */
 void control_delete(struct control **control);
 
 /*
@@ -46,8 +48,8 @@ void control_delete(struct control **control);
  */
 void control_set_timeout(struct control *control, uint32_t timeout_ms);
 
-/* From now on requests are answered; before, they are against the protocol. */
-void control_set_handler(struct control *control, control_handler *handler);
+/* From now on those messages are taken in; without a handler they are against the protocol. */
+void control_set_handler(struct control *control, control_handler *handler, void *opaque);
 
 /* Sends a message; waits for room. Any thread. 0, or -1 with the session's error. */
 int control_send(struct control *control, const struct message *message, struct multifd_error *err);

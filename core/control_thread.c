@@ -26,24 +26,6 @@ static int unexpected(const struct message *message, struct multifd_error *err)
     return error_set(err, MULTIFD_ERROR_PROTOCOL, "unexpected %s", message_name(message->type));
 }
 
-static int answer_request(struct control *control, struct message *message,
-                          struct multifd_error *err)
-{
-    int status = 0;
-
-    if (control->handler == NULL) {
-        return unexpected(message, err);
-    }
-    if (control->handler(control->session, message, err) != 0) {
-        return -1;
-    }
-    if (!control_try_send(control, message, &status, err)) {
-        return error_set(err, MULTIFD_ERROR_PROTOCOL,
-                         "the %s requests more than it takes answers for", control->session->peer);
-    }
-    return status;
-}
-
 static int peer_failed(const struct control *control, const struct message_error *error,
                        struct multifd_error *err)
 {
@@ -75,7 +57,9 @@ static int take_message(struct control *control, const struct transport_message 
     case MESSAGE_ERROR:
         return peer_failed(control, &message->error, err);
     case MESSAGE_PIECES_REQUEST:
-        return answer_request(control, message, err);
+    case MESSAGE_PIECES:
+        return control->handler == NULL ? unexpected(message, err)
+                                        : control->handler(control->handler_opaque, message, err);
     default:
         control->inbox_num++;
         return 0;

@@ -15,12 +15,14 @@
 struct control {
     struct session *session;
     pthread_t thread;
+    bool stopped; /* the main thread's own: it has been joined */
     struct waker waker;
 
     pthread_mutex_t lock; /* guards all that follows, the channel's functions included */
     pthread_cond_t room;  /* a message may be sent now, or never again */
     struct transport_channel *channel;
     control_handler *handler;
+    void *handler_opaque;
     uint32_t timeout_ms;
     uint64_t heard_ns;
     uint64_t sent_ns;

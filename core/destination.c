@@ -6,7 +6,6 @@
 #include "core/base/parallel.h"
 #include "core/digest.h"
 #include "core/qemu/destination.h"
-#include "core/registration.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -239,12 +238,14 @@ static void release(struct multifd_destination *destination)
         destination_channel_stop(channels[i]);
     }
     /* Before the channels are gone: a failure is told while the connection still carries it. */
+    control_stop(destination->control);
+    registrar_stop(destination->registrar);
     control_delete(&destination->control);
     qemu_main_delete(&destination->qemu);
     /* At once: a queue pair whose peer is out of reach takes its time to go (rxe: most of a
      * second). */
     parallel_for_each(channels, num, disconnect);
-    registration_release(&destination->session);
+    registrar_delete(&destination->registrar);
 }
 
 void multifd_load_cleanup(struct multifd_destination *destination)

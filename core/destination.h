@@ -5,6 +5,7 @@
 
 #include "core/control.h"
 #include "core/destination_channel.h"
+#include "core/registrar.h"
 #include "core/session.h"
 
 enum destination_phase {
@@ -24,6 +25,7 @@ struct multifd_destination {
     uint32_t verify;
     uint32_t channels_wanted; /* as the source said */
     struct control *control;
+    struct registrar *registrar;
     struct destination_channel *channels[MULTIFD_CHANNELS_MAX];
     atomic_uint channels_num; /* connected */
     atomic_bool complete;     /* the control connection and all channels are up */

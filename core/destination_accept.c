@@ -21,8 +21,7 @@ int multifd_load_setup(struct multifd_destination *destination, struct multifd_e
     if (destination->phase != DESTINATION_NEW) {
         return error_set(err, MULTIFD_ERROR_STATE, "multifd_load_setup was called before");
     }
-    if (endpoint->ops->check_memory(endpoint, ram_table_bytes(&session->blocks), &failure) != 0 ||
-        endpoint->ops->listen(endpoint, MULTIFD_CHANNELS_MAX + 1, &failure) != 0) {
+    if (endpoint->ops->listen(endpoint, MULTIFD_CHANNELS_MAX + 1, &failure) != 0) {
         return session_abort(session, &failure, err);
     }
     if (session->options.qemu != 0 && qemu_destination_configure(destination, &failure) != 0) {

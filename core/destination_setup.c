@@ -57,6 +57,7 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
     }
     session->options.page_size = message.hello.page_size;
     session->options.piece_size = UINT64_C(1) << message.hello.piece_shift;
+    session->options.registration = message.hello.registration;
     destination->verify = message.hello.verify;
     destination->channels_wanted = message.hello.channels;
     destination->config = (struct destination_channel_config){
@@ -71,7 +72,8 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
                    .stream = session->endpoint->stream,
                    .form = session->endpoint->stream ? PACKET_STREAM : PACKET_EXACT},
     };
-    if (session_check_method(session, message.hello.method, err) != 0) {
+    if (session_check_method(session, message.hello.method, err) != 0 ||
+        registration_check_device(session, err) != 0) {
         return -1;
     }
     control_set_timeout(destination->control, message.hello.timeout_ms);
@@ -178,29 +180,6 @@ static int take_blocks(struct multifd_destination *destination, struct multifd_e
     return destination_check_blocks(destination, total, err);
 }
 
-/*
- * Answers a request for pieces. Blocks and pieces do not change any more when this may be called.
- */
-static int give_pieces(struct session *session, struct message *message, struct multifd_error *err)
-{
-    struct message_pieces *range = &message->pieces;
-    const struct multifd_ram_block *block;
-
-    if (range->block >= session->blocks.num ||
-        !range_within(range->first, range->num, session->blocks.blocks[range->block]->pieces_num)) {
-        return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source asks for pieces that are none");
-    }
-    block = session->blocks.blocks[range->block];
-    message->type = MESSAGE_PIECES;
-    for (uint32_t i = 0; i < range->num; i++) {
-        uint64_t offset = (uint64_t)(range->first + i) << block->piece_shift;
-
-        range->pieces[i].address = (uintptr_t)block->host + offset;
-        range->pieces[i].key = block->pieces[range->first + i].memory.remote_key;
-    }
-    return 0;
-}
-
 int destination_keep_received(struct session *session, struct multifd_error *err)
 {
     for (uint32_t i = 0; session->options.fresh_memory != 0 && i < session->blocks.num; i++) {
@@ -217,20 +196,17 @@ int destination_keep_received(struct session *session, struct multifd_error *err
 static int register_blocks(struct multifd_destination *destination, struct multifd_error *err)
 {
     static const struct message done = {.type = MESSAGE_RAM_BLOCKS_OK};
-    struct registration *registration;
+    struct session *session = &destination->session;
 
-    if (destination_keep_received(&destination->session, err) != 0) {
+    if (destination_keep_received(session, err) != 0 || registration_split(session, err) != 0 ||
+        control_send(destination->control, &done, err) != 0) {
         return -1;
     }
-    if (destination->session.endpoint->stream) {
-        return control_send(destination->control, &done, err);
+    if (session->endpoint->stream) {
+        return 0;
     }
-    registration = registration_start(&destination->session, true, err);
-    if (registration == NULL || registration_finish(&registration, err) != 0) {
-        return -1;
-    }
-    control_set_handler(destination->control, give_pieces);
-    return control_send(destination->control, &done, err);
+    destination->registrar = registrar_new(session, destination->control, false, err);
+    return destination->registrar == NULL ? -1 : 0;
 }
 
 int destination_agree(struct multifd_destination *destination, struct multifd_error *err)

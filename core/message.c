@@ -3,6 +3,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/error.h"
+#include "core/options.h"
 #include "transport/transport.h"
 
 #include <assert.h>
@@ -138,6 +139,7 @@ static void encode_hello(struct writer *to, const struct message *message)
     write32(to, message->hello.piece_shift);
     write32(to, message->hello.timeout_ms);
     write32(to, message->hello.zero_pages);
+    write32(to, message->hello.registration);
 }
 
 static void decode_hello(struct reader *from, struct message *message)
@@ -150,6 +152,7 @@ static void decode_hello(struct reader *from, struct message *message)
     message->hello.piece_shift = read_bounded(from, 63);
     message->hello.timeout_ms = read32(from);
     message->hello.zero_pages = read_bounded(from, 1);
+    message->hello.registration = read_bounded(from, REGISTRATION_MODES - 1);
 }
 
 static void encode_hello_ok(struct writer *to, const struct message *message)

@@ -26,9 +26,9 @@ enum message_type {
     MESSAGE_HELLO = 1,      /* source: what it wants */
     MESSAGE_HELLO_OK,       /* destination: agreed */
     MESSAGE_RAM_BLOCKS,     /* source: its RAM blocks, in order */
-    MESSAGE_RAM_BLOCKS_OK,  /* destination: it has them all, registered */
-    MESSAGE_PIECES_REQUEST, /* source: asks for the keys of some pieces */
-    MESSAGE_PIECES,         /* destination: those keys */
+    MESSAGE_RAM_BLOCKS_OK,  /* destination: it has them all */
+    MESSAGE_PIECES_REQUEST, /* source, on demand: wants some pieces registered */
+    MESSAGE_PIECES,         /* destination: the keys of pieces that are, each piece once */
     MESSAGE_SYNC_DONE,      /* destination: every channel has applied the round */
     MESSAGE_FINISH,         /* source: all is sent, with its totals */
     MESSAGE_BLOCK_DIGEST,   /* source: hash of one block, when verifying */
@@ -48,7 +48,8 @@ struct message_hello {
     uint32_t verify;      /* 0 or 1 */
     uint32_t piece_shift; /* memory is registered in pieces of 2^piece_shift bytes */
     uint32_t timeout_ms;
-    uint32_t zero_pages; /* 0 or 1: whether packets may name zero pages */
+    uint32_t zero_pages;   /* 0 or 1: whether packets may name zero pages */
+    uint32_t registration; /* enum registration_mode */
 };
 
 struct message_hello_ok {

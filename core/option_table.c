@@ -15,7 +15,7 @@
     .offset = offsetof(struct multifd_options, member),                                            \
     .size = sizeof(((struct multifd_options *)0)->member)
 
-static const char *const registration_choices[] = {"all", NULL};
+static const char *const registration_choices[] = {"all", "on-demand", "odp", NULL};
 
 static const char *const detection_choices[] = {"none", "multifd", NULL};
 
@@ -38,8 +38,10 @@ static const struct multifd_option_info infos[] = {
      "the source is QEMU, with the channels and the method that are set there (destination)"},
     {"timeout", "TIME", "10s", "a peer that is silent for so long is dead"},
     {"poll", "TIME", "20us", "polling for completions before sleeping"},
-    {"registration", "all", "all", "when guest memory is registered: all of it during setup"},
-    {"piece-size", "SIZE", "1G", "memory registered at a time, a power of two from 1M (source)"},
+    {"registration", "all|on-demand|odp", "all",
+     "pin all guest memory, or what has pages to send, or none, with a device that can (source)"},
+    {"piece-size", "SIZE", "auto",
+     "memory registered at a time, a power of two from 1M; auto: 1G, on demand 4M (source)"},
     {"registration-threads", "N", "0", "threads that register memory, 0 for one per processor"},
     {"fresh-memory", "on|off", "off",
      "all memory is zero at first: pages that are zero need not be looked at (destination)"},
@@ -72,7 +74,7 @@ static const struct option_entry entries[] = {
     {OPTION_TIME, FIELD(poll_us), .least = 0, .most = 1000000, .unit_ns = US},
     {OPTION_CHOICE, FIELD(registration), .choices = registration_choices},
     {OPTION_SIZE, FIELD(piece_size), .least = KIB * KIB, .most = KIB * KIB * KIB * KIB,
-     .power_of_two = true},
+     .power_of_two = true, .or_auto = true},
     {OPTION_COUNT, FIELD(registration_threads), .least = 0, .most = 64},
     {OPTION_FLAG, FIELD(fresh_memory)},
     {OPTION_TEXT, FIELD(transport.ib_dev)},

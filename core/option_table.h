@@ -25,6 +25,7 @@ struct option_entry {
     uint64_t most;              /* largest value */
     uint64_t unit_ns;           /* OPTION_TIME: nanoseconds of one */
     bool power_of_two;          /* the value must be one */
+    bool or_auto;               /* OPTION_SIZE: "auto" is a value too, which is 0 */
     const char *const *choices; /* OPTION_CHOICE: ended by NULL */
 };
 

@@ -115,6 +115,12 @@ static int parse_value(const struct option_entry *entry, const char *name, const
             return 0;
         }
         break;
+    case OPTION_SIZE:
+        if (entry->or_auto && strcmp(value, "auto") == 0) {
+            *number = 0;
+            return 0;
+        }
+        break;
     default:
         break;
     }

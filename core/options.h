@@ -15,12 +15,20 @@ enum zero_page_detection {
     ZERO_PAGE_DETECTION_MULTIFD, /* in the channels' threads, as QEMU's choice of that name */
 };
 
+/* In the order of the option's choices. */
+enum registration_mode {
+    REGISTRATION_ALL,
+    REGISTRATION_ON_DEMAND,
+    REGISTRATION_ODP,
+    REGISTRATION_MODES
+};
+
 struct multifd_options {
     uint32_t channels;
     uint32_t page_size;
     uint32_t window;               /* packets in flight on a channel */
-    uint32_t registration;         /* index into the option's choices; 0: all */
-    uint64_t piece_size;           /* bytes registered at a time */
+    uint32_t registration;         /* enum registration_mode */
+    uint64_t piece_size;           /* bytes registered at a time, 0: chosen */
     uint64_t max_bandwidth;        /* bytes per second on the wire, 0: no limit */
     uint32_t registration_threads; /* 0: as many as processors, up to 8 */
     uint32_t poll_us;              /* polling before sleeping */

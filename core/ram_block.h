@@ -2,23 +2,34 @@
 /*
  * ram_block - the RAM blocks of one side, and the pieces in which their memory is registered.
  *
- * The table is filled before the channels start and constant from then on, so channels read it
- * without a lock.
+ * The table is filled before the channels start and constant from then on but for the pieces, so
+ * channels read it without a lock.
  */
 #ifndef MULTIFD_RAM_BLOCK_H
 #define MULTIFD_RAM_BLOCK_H
 
 #include <multifd.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "core/page_bitmap.h"
 #include "transport/transport.h"
+
+/* What has happened to a piece; bits, which are never taken away. */
+enum {
+    PIECE_WANTED = 1 << 0,     /* somebody needs it */
+    PIECE_ASKED = 1 << 1,      /* source: the destination may tell where it is */
+    PIECE_REGISTERED = 1 << 2, /* on this side: `memory` is valid */
+    PIECE_TOLD = 1 << 3,       /* source: so are remote_address and remote_key */
+    PIECE_READY = PIECE_REGISTERED | PIECE_TOLD,
+};
 
 /* Registered memory of one piece, on this side and as the peer told. */
 struct ram_piece {
     struct transport_memory memory;
     uint64_t remote_address; /* source: of the piece's first byte at the destination */
     uint32_t remote_key;     /* source */
+    atomic_uint state;       /* sequentially consistent, see waker.h */
 };
 
 struct multifd_ram_block {

@@ -1,37 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * registration - registering a session's RAM blocks with the device, piece by piece, by several
- * threads: one thread registers memory more slowly than a fast link sends it.
+ * registration - what of a session's memory is registered, and in which pieces; registrar.h does
+ * it.
  */
 #ifndef MULTIFD_REGISTRATION_H
 #define MULTIFD_REGISTRATION_H
 
-#include <stdbool.h>
-
 #include "core/session.h"
 
-struct registration;
+/* Bytes of a piece: the option, or what suits the session where that is left open. */
+uint64_t registration_piece_size(const struct session *session);
 
-/*
- * Checks the limits, splits the blocks into pieces and starts registering them; writable: for the
- * peer's writes. The device is known by then. NULL on error.
- */
-struct registration *registration_start(struct session *session, bool writable,
-                                        struct multifd_error *err);
+/* Whether as much memory may be locked as the options ask for before the first page is seen. */
+int registration_check_memory(const struct session *session, struct multifd_error *err);
 
-/*
- * Waits for the end and frees *registration. 0, or -1 with the first error; what was registered is
- * released by registration_release in any case.
- */
-int registration_finish(struct registration **registration, struct multifd_error *err);
+/* Whether the device can do what the options say. The device is known by then. */
+int registration_check_device(const struct session *session, struct multifd_error *err);
 
-/*
- * For a transport that needs no registered memory: each block is one piece, without keys. 0, or -1
- * with *err.
- */
-int registration_skip(struct session *session, struct multifd_error *err);
+/* Splits the blocks into pieces that the device takes, all at once if need be. */
+int registration_split(struct session *session, struct multifd_error *err);
 
-/* Deregisters all pieces; every channel that may use them is freed by then. */
-void registration_release(struct session *session);
+/* Pieces of all blocks. */
+uint64_t registration_pieces(const struct session *session);
 
 #endif

@@ -33,7 +33,7 @@ static int prepare_qemu(struct session *session, struct multifd_error *err)
 
 static int check_options(const struct multifd_options *options, struct multifd_error *err)
 {
-    if (options->piece_size < options->page_size) {
+    if (options->piece_size != 0 && options->piece_size < options->page_size) {
         return error_set(err, MULTIFD_ERROR_INVALID,
                          "option piece-size: %llu is below the page size %u",
                          (unsigned long long)options->piece_size, options->page_size);

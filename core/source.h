@@ -20,6 +20,7 @@ struct multifd_source {
     enum source_phase phase;
     struct source_channel_config config; /* what all channels share */
     struct control *control;
+    struct registrar *registrar;
     struct source_channel *channels[MULTIFD_CHANNELS_MAX];
     atomic_uint channels_num; /* those that exist */
 

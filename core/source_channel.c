@@ -111,10 +111,38 @@ static bool look_at_one(struct source_channel *channel)
     if (batch == NULL) {
         return false;
     }
+    batch->ready = batch->block == NULL || channel->config->registrar == NULL;
     if (batch->block != NULL) {
         packet_writer_look(&channel->writer, batch);
+        if (channel->config->on_demand) {
+            registrar_want(channel->config->registrar, batch->block, batch->offsets,
+                           batch->num - batch->zero_num);
+        }
     }
     return true;
+}
+
+/*
+ * Looks at the oldest batch if need be, and on demand at two that wait behind it, whether it can
+ * be sent or not: their memory is registered while others are under way. True when there may be
+ * more to look at.
+ */
+static bool look(struct source_channel *channel)
+{
+    if (!batch_ring_looked(channel->ring)) {
+        look_at_one(channel);
+    }
+    return channel->config->on_demand && look_at_one(channel) && look_at_one(channel);
+}
+
+/* Whether the memory of the batch's pages is registered on both sides. */
+static bool is_ready(struct source_channel *channel, struct page_batch *batch)
+{
+    if (!batch->ready) {
+        batch->ready = registrar_ready(channel->config->registrar, batch->block, batch->offsets,
+                                       batch->num - batch->zero_num, &channel->waker);
+    }
+    return batch->ready;
 }
 
 /* Sends what the ring, the limit and the transport allow. */
@@ -125,15 +153,16 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
 
     channel->not_before = 0;
     while ((batch = batch_ring_peek(channel->ring)) != NULL && may_send(channel, batch)) {
+        *busy |= look(channel);
+        if (!is_ready(channel, batch)) {
+            break; /* until the registrar wakes this thread */
+        }
         packet = channel->channel->ops->send_buffer(channel->channel, batch->num);
         if (packet == NULL) {
             count_stall(channel);
             break; /* until completions or credits come */
         }
         channel->stalled = false;
-        if (!batch_ring_looked(channel->ring)) {
-            look_at_one(channel);
-        }
         if (send_batch(channel, batch, packet, err) != 0) {
             return -1;
         }

@@ -10,12 +10,15 @@
 #include "core/greeting.h"
 #include "core/limiter.h"
 #include "core/packet_writer.h"
+#include "core/registrar.h"
 #include "core/session.h"
 
 /* Constant while channels exist, but for what is atomic. */
 struct source_channel_config {
     struct session *session;
     struct packet_writer_config writer;
+    struct registrar *registrar;
+    bool on_demand;              /* memory is registered when a page needs it */
     struct limiter limiter;      /* of what all channels send */
     uint32_t batches;            /* that one channel's ring takes; a power of two */
     atomic_uint batches_waiting; /* in all rings */

@@ -62,7 +62,8 @@ static int say_hello(struct multifd_source *source, uint32_t method, struct mult
                   .verify = options->verify,
                   .zero_pages = source->config.writer.detect_zero_pages ? 1 : 0,
                   .piece_shift = log2_of(options->piece_size),
-                  .timeout_ms = options->transport.timeout_ms},
+                  .timeout_ms = options->transport.timeout_ms,
+                  .registration = options->registration},
     };
 
     if (control_send(source->control, &message, err) != 0 ||
@@ -103,85 +104,30 @@ static int send_blocks(struct multifd_source *source, struct multifd_error *err)
     return 0;
 }
 
-static int take_pieces(struct multifd_ram_block *block, uint32_t first, uint32_t num,
-                       const struct message_pieces *answer, struct multifd_error *err)
+static int start_registering(struct multifd_source *source, struct multifd_error *err)
 {
-    if (answer->block != block->index || answer->first != first || answer->num != num) {
-        return error_set(err, MULTIFD_ERROR_PROTOCOL,
-                         "the destination answered for other pieces than were asked for");
-    }
-    for (uint32_t i = 0; i < num; i++) {
-        block->pieces[first + i].remote_address = answer->pieces[i].address;
-        block->pieces[first + i].remote_key = answer->pieces[i].key;
-    }
-    return 0;
+    source->registrar = registrar_new(&source->session, source->control, true, err);
+    source->config.registrar = source->registrar;
+    return source->registrar == NULL ? -1 : 0;
 }
 
-/* Learns where a block's pieces are at the destination. */
-static int ask_for_pieces(struct multifd_source *source, struct multifd_ram_block *block,
-                          struct multifd_error *err)
-{
-    struct message message;
-    uint32_t num;
-
-    for (uint32_t first = 0; first < block->pieces_num; first += num) {
-        num = block->pieces_num - first;
-        num = num < MESSAGE_MAX_PIECES ? num : MESSAGE_MAX_PIECES;
-        message.type = MESSAGE_PIECES_REQUEST;
-        message.pieces.block = block->index;
-        message.pieces.first = first;
-        message.pieces.num = num;
-        if (control_send(source->control, &message, err) != 0 ||
-            control_expect(source->control, MESSAGE_PIECES, &message, err) != 0 ||
-            take_pieces(block, first, num, &message.pieces, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int agree_without_registration(struct multifd_source *source, struct multifd_error *err)
-{
-    struct message message;
-
-    return registration_skip(&source->session, err) != 0 || send_blocks(source, err) != 0
-               ? -1
-               : control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err);
-}
-
-/* While this side registers its memory, the destination does the same with its own. */
+/*
+ * Both sides register from now on, while the session goes on; over a byte stream there is nothing
+ * to register.
+ */
 static int agree_on_blocks(struct multifd_source *source, struct multifd_error *err)
 {
     struct session *session = &source->session;
-    struct registration *registration;
-    struct multifd_error talk_err;
     struct message message;
-    int talk;
 
-    if (session->endpoint->stream) {
-        return agree_without_registration(source, err);
-    }
-    registration = registration_start(session, false, err);
-    if (registration == NULL) {
+    if (registration_split(session, err) != 0 ||
+        (!session->endpoint->stream && start_registering(source, err) != 0)) {
         return -1;
     }
-    talk = send_blocks(source, &talk_err);
-    if (talk == 0) {
-        talk = control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, &talk_err);
-    }
-    if (registration_finish(&registration, err) != 0) {
-        return -1;
-    }
-    if (talk != 0) {
-        *err = talk_err;
-        return -1;
-    }
-    for (uint32_t i = 0; i < session->blocks.num; i++) {
-        if (ask_for_pieces(source, session->blocks.blocks[i], err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
+    return send_blocks(source, err) != 0 ||
+                   control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err) != 0
+               ? -1
+               : 0;
 }
 
 static bool all_channels_up(void *arg)
@@ -260,6 +206,7 @@ static void configure(struct multifd_source *source, uint32_t method)
         .detect_zero_pages = options->zero_page_detection == ZERO_PAGE_DETECTION_MULTIFD,
         .stream = source->session.endpoint->stream,
     };
+    config->on_demand = options->registration == REGISTRATION_ON_DEMAND && !config->writer.stream;
     limiter_init(&config->limiter, options->max_bandwidth);
     config->batches = BATCHES_ALL;
     while (config->batches > BATCHES_LEAST && config->batches * options->channels > BATCHES_ALL) {
@@ -280,8 +227,7 @@ static void configure_device(struct multifd_source *source)
 
 static int set_up(struct multifd_source *source, struct multifd_error *err)
 {
-    const struct multifd_options *options = &source->session.options;
-    struct transport_endpoint *endpoint = source->session.endpoint;
+    struct multifd_options *options = &source->session.options;
     uint32_t method;
 
     if (method_table_find(&options->methods, options->method, &method, err) != 0 ||
@@ -289,10 +235,10 @@ static int set_up(struct multifd_source *source, struct multifd_error *err)
         return -1;
     }
     configure(source, method);
-    if (endpoint->ops->check_memory(endpoint, ram_table_bytes(&source->session.blocks), err) != 0) {
-        return -1;
-    }
-    if (connect_control(source, err) != 0) {
+    options->piece_size = registration_piece_size(&source->session);
+    if (registration_check_memory(&source->session, err) != 0 ||
+        connect_control(source, err) != 0 ||
+        registration_check_device(&source->session, err) != 0) {
         return -1;
     }
     configure_device(source);
@@ -341,9 +287,11 @@ void source_release(struct multifd_source *source)
         channels[i] = source->channels[i];
     }
     /* Before the channels are gone: a failure is told while the connection still carries it. */
+    control_stop(source->control);
+    registrar_stop(source->registrar);
     control_delete(&source->control);
     /* At once: a queue pair whose peer is out of reach takes its time to go (rxe: most of a
      * second). */
     parallel_for_each(channels, num, disconnect);
-    registration_release(&source->session);
+    registrar_delete(&source->registrar);
 }

@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "core/message.h"
+#include "core/options.h"
 
 #include <stdbool.h>
 
@@ -40,6 +41,7 @@ static void check_bounds(const struct message *message)
     switch (message->type) {
     case MESSAGE_HELLO:
         FUZZ_CHECK(message->hello.channels <= MULTIFD_CHANNELS_MAX);
+        FUZZ_CHECK(message->hello.registration < REGISTRATION_MODES);
         FUZZ_CHECK(message->hello.verify <= 1 && message->hello.piece_shift < 64);
         break;
     case MESSAGE_RAM_BLOCKS:

@@ -86,6 +86,10 @@ static void check_stored(const struct multifd_options *options, const struct opt
         check_number(entry, value, stored(options, entry));
         break;
     default:
+        if (entry->or_auto && strcmp(value, "auto") == 0) {
+            FUZZ_CHECK(stored(options, entry) == 0);
+            break;
+        }
         check_number(entry, value, stored(options, entry));
         break;
     }

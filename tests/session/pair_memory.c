@@ -67,7 +67,9 @@ void pair_memory_make(struct session_pair *pair)
         block->length = plans[i].length;
         block->from = make(block->length);
         block->to = make(block->length);
-        fill(i, block);
+        if (!pair->plan.blank) {
+            fill(i, block);
+        }
         pair->blocks_num++;
     }
     pair_read_only(pair);

@@ -55,6 +55,7 @@ struct pair_plan {
     void (*configure)(struct session_pair *pair, struct multifd_options *options, bool source);
     bool blocks_backwards; /* the destination adds its blocks in the opposite order */
     bool ask_for_blocks;   /* the destination gets its blocks through on_block */
+    bool blank;            /* both sides' memory is as it was mapped: never touched, all zero */
     uint16_t port;         /* 0: chosen */
     void *opaque;          /* the test's own */
 };

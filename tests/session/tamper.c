@@ -164,8 +164,12 @@ void tamper_run_with(const struct tamper *tamper, const struct pair_setting *mor
                      int (*queue)(struct session_pair *pair, uint32_t round,
                                   struct multifd_error *err))
 {
-    static const struct pair_setting settings[] = {
-        {"window", "2"}, {"timeout", "5s"}, {"verify", "on"}, {NULL, NULL}};
+    /* One thread registers in order, so that the n-th message about pieces is always the same. */
+    static const struct pair_setting settings[] = {{"window", "2"},
+                                                   {"timeout", "5s"},
+                                                   {"verify", "on"},
+                                                   {"registration-threads", "1"},
+                                                   {NULL, NULL}};
     static char names[10][16];
     struct tampering tampering = {.tamper = tamper, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct pair_plan plan = {.name = tamper->name,

@@ -12,6 +12,7 @@
 enum phase {
     WAITING, /* the destination, for a source */
     SETUP,
+    REGISTERING, /* the source waits for the destination's memory */
     QUEUEING,
     SYNC,
     FINISH,
@@ -26,7 +27,7 @@ struct stop {
     atomic_bool go_on;
 };
 
-enum { AT_TYPE = 8, HELLO_OK = 2, SYNC_DONE = 7, FINISH_SENT = 8, MOST_MS = 10000 };
+enum { AT_TYPE = 8, HELLO_OK = 2, PIECES = 6, SYNC_DONE = 7, FINISH_SENT = 8, MOST_MS = 10000 };
 
 static bool is_control(const struct fabric_message *message, uint8_t type)
 {
@@ -48,6 +49,8 @@ static bool holds(const struct stop *stop, const struct fabric_message *message)
     switch (stop->phase) {
     case SETUP:
         return is_control(message, HELLO_OK);
+    case REGISTERING:
+        return is_control(message, PIECES);
     case QUEUEING:
         return is_packet(message);
     case SYNC:
@@ -113,10 +116,11 @@ static void check_cancelled(struct session_pair *pair, const struct pair_side *c
     CHECK(pair, pair_source_untouched(pair) && pair_pages_old_or_new(pair));
 }
 
-static void cancel_in(enum phase phase, bool source)
+static void cancel_in(enum phase phase, bool source, const char *mode)
 {
-    static const char *const names[] = {"waiting", "setup", "queueing", "sync", "finish"};
-    static const struct pair_setting settings[] = {{"window", "1"}, {NULL, NULL}};
+    static const char *const names[] = {"waiting",  "setup", "registering",
+                                        "queueing", "sync",  "finish"};
+    const struct pair_setting settings[] = {{"window", "1"}, {"registration", mode}, {NULL, NULL}};
     const struct pair_plan plan = {
         .name = names[phase], .settings = settings, .rounds = 2, .blocks = {{"ram", 16 << 20}}};
     struct stop stop = {.phase = phase, .source = source};
@@ -140,7 +144,8 @@ static void at_the_source(void **state)
 {
     (void)state;
     for (enum phase phase = SETUP; phase <= FINISH; phase++) {
-        cancel_in(phase, true);
+        cancel_in(phase, true, "all");
+        cancel_in(phase, true, "on-demand");
     }
 }
 
@@ -149,7 +154,8 @@ static void at_the_destination(void **state)
 {
     (void)state;
     for (enum phase phase = SETUP; phase <= SYNC; phase++) {
-        cancel_in(phase, false);
+        cancel_in(phase, false, "all");
+        cancel_in(phase, false, "on-demand");
     }
 }
 

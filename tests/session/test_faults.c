@@ -19,6 +19,11 @@
 
 enum { ERRNO = ENOSPC, MOST_POINTS = 2000 };
 
+enum mode { ALL, ON_DEMAND, ODP };
+
+/* When memory is registered, in all sessions of a test. */
+static const char *registration = "all";
+
 /* A method with staging, which has calls of its own; what it cannot shrink goes as it is. */
 static const struct pair_setting quick[] = {{"timeout", "1s"},  {"channels", "2"},
                                             {"window", "2"},    {"piece-size", "1M"},
@@ -37,8 +42,16 @@ static int two_rounds(struct session_pair *pair, uint32_t round, struct multifd_
     return pair_queue_block(pair, round, err);
 }
 
+static void configure(struct session_pair *pair, struct multifd_options *options, bool source)
+{
+    (void)pair;
+    (void)source;
+    assert_int_equal(multifd_options_set(options, "registration", registration, NULL), 0);
+}
+
 static const struct pair_plan small_plan = {
     .settings = quick,
+    .configure = configure,
     .rounds = 2,
     .queue = two_rounds,
     .blocks = {{"one", (1 << 20) + (1 << 19)}, {"two", 5 * 4096}},
@@ -51,6 +64,7 @@ static void restart(bool strict)
     fabric_options_init(&options);
     options.strict_cm = strict;
     options.retry_timeout_ms = 300;
+    options.odp = strcmp(registration, "odp") == 0;
     fabric_reset(&options);
 }
 
@@ -209,6 +223,27 @@ static void nth_call_and_a_cleanup_call(void **state)
     sweep(false, true, true);
 }
 
+/* The ways of registering have other calls on other threads; what they share was swept before. */
+static void sweep_mode(const char *mode)
+{
+    registration = mode;
+    sweep(false, true, false);
+    sweep(true, false, true);
+    registration = "all";
+}
+
+static void nth_call_on_demand(void **state)
+{
+    (void)state;
+    sweep_mode("on-demand");
+}
+
+static void nth_call_odp(void **state)
+{
+    (void)state;
+    sweep_mode("odp");
+}
+
 /* ---- Completions ---- */
 
 struct failure {
@@ -271,6 +306,13 @@ static void nth_completion(void **state)
         }
     }
     print_message("%lu points (every %lu.), %lu recovered\n", points, step, recovered);
+}
+
+static void nth_completion_on_demand(void **state)
+{
+    registration = "on-demand";
+    nth_completion(state);
+    registration = "all";
 }
 
 /* ---- Connection events ---- */
@@ -380,10 +422,17 @@ static void wire_cut(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(nth_completion),   cmocka_unit_test(nth_event),
-    cmocka_unit_test(lost_disconnect),  cmocka_unit_test(wire_cut),
-    cmocka_unit_test(nth_call),         cmocka_unit_test(nth_call_strict),
-    cmocka_unit_test(nth_cleanup_call), cmocka_unit_test(nth_call_and_a_cleanup_call),
+    cmocka_unit_test(nth_completion),
+    cmocka_unit_test(nth_event),
+    cmocka_unit_test(lost_disconnect),
+    cmocka_unit_test(wire_cut),
+    cmocka_unit_test(nth_call),
+    cmocka_unit_test(nth_call_strict),
+    cmocka_unit_test(nth_cleanup_call),
+    cmocka_unit_test(nth_call_and_a_cleanup_call),
+    cmocka_unit_test(nth_call_on_demand),
+    cmocka_unit_test(nth_call_odp),
+    cmocka_unit_test(nth_completion_on_demand),
 };
 
 int main(void)

@@ -28,14 +28,15 @@ enum { /* of a frame */
 static const struct message some_finish = {.type = MESSAGE_FINISH};
 static const struct message some_finish_ok = {.type = MESSAGE_FINISH_OK};
 static const struct message some_bye = {.type = MESSAGE_BYE};
-static const struct message some_blocks_ok = {.type = MESSAGE_RAM_BLOCKS_OK};
 static const struct message some_hello = {
     .type = MESSAGE_HELLO,
-    .hello = {4096, 128, 2, MULTIFD_FLAG_NOCOMP, 1, 30, 5000, 1},
+    .hello = {4096, 128, 2, MULTIFD_FLAG_NOCOMP, 1, 30, 5000, 1, 0},
 };
 static const struct message some_sync_done = {.type = MESSAGE_SYNC_DONE, .round = 1};
 static const struct message some_request = {.type = MESSAGE_PIECES_REQUEST,
                                             .pieces = {.block = 0, .first = 0, .num = 1}};
+static const struct message some_pieces = {
+    .type = MESSAGE_PIECES, .pieces = {.block = 0, .first = 0, .num = 1, .pieces = {{4096, 1}}}};
 static const struct message one_digest = {.type = MESSAGE_BLOCK_DIGEST, .digest = {.block = 0}};
 static const struct message rude_error = {
     .type = MESSAGE_ERROR,
@@ -45,15 +46,15 @@ static const struct message no_error = {.type = MESSAGE_ERROR, .error = {MULTIFD
 
 static const struct tamper frames[] = {
     {"empty HELLO", LENGTH(HELLO, 0), BY_DESTINATION(PROTOCOL, "message refused: length 0")},
-    {"cut HELLO", LENGTH(HELLO, 43), BY_DESTINATION(PROTOCOL, "message refused: length 43")},
-    {"longer HELLO", LENGTH(HELLO, 45), BY_DESTINATION(PROTOCOL, "message refused: length 45")},
+    {"cut HELLO", LENGTH(HELLO, 47), BY_DESTINATION(PROTOCOL, "message refused: length 47")},
+    {"longer HELLO", LENGTH(HELLO, 49), BY_DESTINATION(PROTOCOL, "message refused: length 49")},
     {"half a head", LENGTH(HELLO, 11), BY_DESTINATION(PROTOCOL, "message refused: length 11")},
     {"HELLO as short as credits", LENGTH(HELLO, 8),
      BY_DESTINATION(PROTOCOL, "a credit message with magic 0x4d464443")},
     {"list longer than a receive", LENGTH(RAM_BLOCKS, 4609), .end = TAMPER_BREAKS_DESTINATION,
      .code = MULTIFD_ERROR_COMPLETION, .text = "control connection: receive with"},
     {"length in the frame", FRAME_FIELD(HELLO, AT_LENGTH, 4000),
-     BY_DESTINATION(PROTOCOL, "message refused: length 44")},
+     BY_DESTINATION(PROTOCOL, "message refused: length 48")},
     {"magic", FRAME_FIELD(HELLO_OK, 0, 0x4d464445),
      BY_SOURCE(PROTOCOL, "control message refused: length 16")},
     {"type 0", FRAME_FIELD(HELLO, AT_TYPE, 0), BY_DESTINATION(PROTOCOL, "message refused: type 0")},
@@ -65,8 +66,6 @@ static const struct tamper frames[] = {
     {"no list", FRAME(RAM_BLOCKS, 12), BY_DESTINATION(PROTOCOL, MALFORMED("RAM_BLOCKS"))},
     {"half a list", FRAME(RAM_BLOCKS, 60), BY_DESTINATION(PROTOCOL, MALFORMED("RAM_BLOCKS"))},
     {"longer OK", FRAME(RAM_BLOCKS_OK, 16), BY_SOURCE(PROTOCOL, MALFORMED("RAM_BLOCKS_OK"))},
-    {"cut request", FRAME(PIECES_REQUEST, 20),
-     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
     {"cut pieces", FRAME(PIECES, 30), BY_SOURCE(PROTOCOL, MALFORMED("PIECES"))},
     {"cut round", FRAME(SYNC_DONE, 16), BY_SOURCE(PROTOCOL, MALFORMED("SYNC_DONE"))},
     {"cut totals", FRAME(FINISH, 51), BY_DESTINATION(PROTOCOL, MALFORMED("FINISH"))},
@@ -86,6 +85,9 @@ static const struct tamper hellos[] = {
      BY_DESTINATION(PROTOCOL, "packets of 4294967295 pages")},
     {"no channel", FIELD(HELLO, 8, 4, 0), BY_DESTINATION(PROTOCOL, "wants no channel")},
     {"256 channels", FIELD(HELLO, 8, 4, 256), BY_DESTINATION(PROTOCOL, MALFORMED("HELLO"))},
+    {"registration of none", FIELD(HELLO, 32, 4, 3), BY_DESTINATION(PROTOCOL, MALFORMED("HELLO"))},
+    {"odp", FIELD(HELLO, 32, 4, 2),
+     BY_DESTINATION(LIMIT, "on-demand paging, which the device of the destination does not have")},
     {"no method", FIELD(HELLO, 12, 4, 6), BY_DESTINATION(INVALID, "wants method 0x6, which this")},
     {"odd method", FIELD(HELLO, 12, 4, 1), BY_DESTINATION(INVALID, "wants method 0x1, which")},
     {"huge method", FIELD(HELLO, 12, 4, 0x80000000), BY_DESTINATION(INVALID, "0x80000000")},
@@ -122,30 +124,56 @@ static const struct tamper lists[] = {
     {"block twice", FIELD(RAM_BLOCKS, 43, 1, '0'), BY_DESTINATION(PROTOCOL, "\"block0\" twice")},
 };
 
-/* PIECES_REQUEST and PIECES: block, first, num, then each an address of 8 bytes and a key. */
+/*
+ * PIECES_REQUEST and PIECES: block, first, num, then each an address of 8 bytes and a key. Each
+ * block has one piece.
+ */
 static const struct tamper pieces[] = {
-    {"pieces of no block", FIELD(PIECES_REQUEST, 0, 4, 10),
-     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
-    {"pieces of a huge block", FIELD(PIECES_REQUEST, 0, 4, 1024),
-     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
-    {"piece behind the last", FIELD(PIECES_REQUEST, 4, 4, 1),
-     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
-    {"piece that wraps", FIELD(PIECES_REQUEST, 4, 4, 0xffffffff),
-     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
-    {"too many pieces", FIELD(PIECES_REQUEST, 8, 4, 256),
-     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
-    {"no pieces", FIELD(PIECES_REQUEST, 8, 4, 0),
-     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
-    {"request too early", REPLACE(RAM_BLOCKS, &some_request),
-     BY_DESTINATION(PROTOCOL, "unexpected PIECES_REQUEST")},
-    {"request to the source", REPLACE(HELLO_OK, &some_request),
-     BY_SOURCE(PROTOCOL, "unexpected PIECES_REQUEST")},
     {"pieces of another block", FIELD(PIECES, 0, 4, 1), BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"pieces of no block", FIELD(PIECES, 0, 4, 10), BY_SOURCE(PROTOCOL, "for other pieces")},
     {"other pieces", FIELD(PIECES, 4, 4, 1), BY_SOURCE(PROTOCOL, "for other pieces")},
     {"more pieces", FIELD(PIECES, 8, 4, 2), BY_SOURCE(PROTOCOL, MALFORMED("PIECES"))},
+    {"pieces twice", FIELD(PIECES, 0, 4, 0), .nth = 2, BY_SOURCE(PROTOCOL, "for other pieces")},
     {"key of none", FIELD(PIECES, 20, 4, 0), .end = TAMPER_BREAKS_SOURCE,
      .code = MULTIFD_ERROR_COMPLETION, .text = "remote access error"},
     {"address of elsewhere", FIELD(PIECES, 12, 8, 4096), .end = TAMPER_BREAKS_SOURCE,
+     .code = MULTIFD_ERROR_COMPLETION, .text = "remote access error"},
+    {"request too early", REPLACE(RAM_BLOCKS, &some_request),
+     BY_DESTINATION(PROTOCOL, "unexpected PIECES_REQUEST")},
+    {"request where all is registered", REPLACE(FINISH, &some_request),
+     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
+    {"request to the source", REPLACE(SYNC_DONE, &some_request),
+     BY_SOURCE(PROTOCOL, "unexpected PIECES_REQUEST")},
+    {"pieces to the source, too early", REPLACE(HELLO_OK, &some_pieces),
+     BY_SOURCE(PROTOCOL, "unexpected PIECES")},
+    {"pieces to the destination", REPLACE(FINISH, &some_pieces),
+     BY_DESTINATION(PROTOCOL, "unexpected PIECES")},
+};
+
+/* The same where the source asks for what it needs. */
+static const struct tamper pieces_on_demand[] = {
+    {"request for no block", FIELD(PIECES_REQUEST, 0, 4, 10),
+     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
+    {"request for a huge block", FIELD(PIECES_REQUEST, 0, 4, 1024),
+     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
+    {"request behind the last", FIELD(PIECES_REQUEST, 4, 4, 1),
+     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
+    {"request that wraps", FIELD(PIECES_REQUEST, 4, 4, 0xffffffff),
+     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
+    {"request for too many", FIELD(PIECES_REQUEST, 8, 4, 256),
+     BY_DESTINATION(PROTOCOL, "asks for pieces that are none")},
+    {"request for nothing", FIELD(PIECES_REQUEST, 8, 4, 0),
+     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
+    {"request, cut", FRAME(PIECES_REQUEST, 20),
+     BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
+    {"request twice", FIELD(PIECES_REQUEST, 0, 4, 0), .nth = 2,
+     BY_DESTINATION(PROTOCOL, "asks for a piece twice")},
+    {"answer for no block", FIELD(PIECES, 0, 4, 10), BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"answer for more", FIELD(PIECES, 4, 4, 1), BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"answer twice", FIELD(PIECES, 0, 4, 0), .nth = 3, BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"answer before any request", REPLACE(RAM_BLOCKS_OK, &some_pieces),
+     BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"answer with a key of none", FIELD(PIECES, 20, 4, 0), .end = TAMPER_BREAKS_SOURCE,
      .code = MULTIFD_ERROR_COMPLETION, .text = "remote access error"},
 };
 
@@ -158,8 +186,6 @@ static const struct tamper turns[] = {
      BY_DESTINATION(PROTOCOL, "the source sent HELLO where RAM_BLOCKS is due")},
     {"FINISH_OK for RAM_BLOCKS_OK", REPLACE(RAM_BLOCKS_OK, &some_finish_ok),
      BY_SOURCE(PROTOCOL, "the destination sent FINISH_OK where RAM_BLOCKS_OK is due")},
-    {"RAM_BLOCKS_OK for PIECES", REPLACE(PIECES, &some_blocks_ok),
-     BY_SOURCE(PROTOCOL, "the destination sent RAM_BLOCKS_OK where PIECES is due")},
     {"FINISH_OK for SYNC_DONE", REPLACE(SYNC_DONE, &some_finish_ok),
      BY_SOURCE(PROTOCOL, "the destination sent FINISH_OK where SYNC_DONE is due")},
     {"HELLO for FINISH", REPLACE(FINISH, &some_hello),
@@ -225,8 +251,14 @@ static void run_lists(void **state)
 
 static void run_pieces(void **state)
 {
+    static const struct pair_setting on_demand[] = {
+        {"registration", "on-demand"}, {"channels", "1"}, {NULL, NULL}};
+
     (void)state;
     tamper_run_all(pieces, COUNT_OF(pieces));
+    for (size_t i = 0; i < COUNT_OF(pieces_on_demand); i++) {
+        tamper_run_with(&pieces_on_demand[i], on_demand, NULL);
+    }
 }
 
 static void run_turns(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/base/bytes.h"
 #include "core/message.h"
+#include "core/options.h"
 #include "test.h"
 
 /* Each type with fields that differ from each other, and its frame's length in bytes. */
@@ -8,8 +9,9 @@ static const struct {
     uint32_t length;
     struct message message;
 } examples[] = {
-    {12 + 32,
-     {.type = MESSAGE_HELLO, .hello = {4096, 128, 255, MULTIFD_FLAG_ZSTD, 1, 30, 10000, 1}}},
+    {12 + 36,
+     {.type = MESSAGE_HELLO,
+      .hello = {4096, 128, 255, MULTIFD_FLAG_ZSTD, 1, 30, 10000, 1, REGISTRATION_ON_DEMAND}}},
     {12 + 4, {.type = MESSAGE_HELLO_OK, .hello_ok = {5000}}},
     {12 + 12 + 8 + 2 + 6 + 8 + 2 + 8,
      {.type = MESSAGE_RAM_BLOCKS,
@@ -78,11 +80,12 @@ static void a_hello_is_byte_exact(void **state)
 {
     static const uint8_t expected[] = {
         'M',  'F',  'D',  'C',                          /* magic */
-        0x00, 0x00, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x01, /* length, type */
+        0x00, 0x00, 0x00, 0x30, 0x00, 0x00, 0x00, 0x01, /* length, type */
         0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x80, /* page_size, page_count */
         0x00, 0x00, 0x00, 0xff, 0x00, 0x00, 0x00, 0x04, /* channels, method */
         0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x1e, /* verify, piece_shift */
         0x00, 0x00, 0x27, 0x10, 0x00, 0x00, 0x00, 0x01, /* timeout_ms, zero_pages */
+        0x00, 0x00, 0x00, 0x01,                         /* registration */
     };
 
     (void)state;
@@ -225,6 +228,7 @@ static void hello_is_bounded(void **state)
     assert_field_refused(MESSAGE_HELLO, 8, UINT32_MAX);
     assert_field_refused(MESSAGE_HELLO, 16, 2);
     assert_field_refused(MESSAGE_HELLO, 20, 64);
+    assert_field_refused(MESSAGE_HELLO, 32, REGISTRATION_MODES);
 }
 
 static void ram_blocks_are_bounded(void **state)

@@ -85,7 +85,8 @@ static void new_options_have_the_listed_values(void **state)
     assert_int_equal(options->verify, 0);
     assert_int_equal(options->zero_page_detection, ZERO_PAGE_DETECTION_MULTIFD);
     assert_int_equal(options->poll_us, 20);
-    assert_int_equal(options->piece_size, 1 << 30);
+    assert_int_equal(options->registration, REGISTRATION_ALL);
+    assert_int_equal(options->piece_size, 0);
     assert_int_equal(options->transport.timeout_ms, 10000);
     assert_string_equal(options->transport.ib_dev, "");
     assert_int_equal(options->transport.gid_index, -1);
@@ -107,6 +108,7 @@ static void each_option_sets_its_own_field(void **state)
     set("verify", "on");
     set("timeout", "1500ms");
     set("poll", "1ms");
+    set("registration", "odp");
     set("piece-size", "4G");
     set("registration-threads", "5");
     set("ib-dev", "mlx5_0");
@@ -126,6 +128,7 @@ static void each_option_sets_its_own_field(void **state)
     assert_int_equal(options->verify, 1);
     assert_int_equal(options->transport.timeout_ms, 1500);
     assert_int_equal(options->poll_us, 1000);
+    assert_int_equal(options->registration, REGISTRATION_ODP);
     assert_int_equal(options->piece_size, UINT64_C(4) << 30);
     assert_int_equal(options->registration_threads, 5);
     assert_string_equal(options->transport.ib_dev, "mlx5_0");
@@ -167,6 +170,7 @@ static void ranges_end_where_they_should(void **state)
         {"timeout", {"200ms", "60min"}, {"199ms", "61min"}},
         {"poll", {"0", "1s"}, {"1001ms", "4295s"}},
         {"piece-size", {"1M", "1T"}, {"512K", "2T"}},
+        {"piece-size", {"auto", "2M"}, {"0", "1"}},
         {"ib-port", {"0", "255"}, {"256", "4294967297"}},
         {"gid-index", {"0", "65535"}, {"65536", "4294967296"}},
         {"tclass", {"0", "255"}, {"256", "-1"}},
@@ -208,10 +212,13 @@ static void values_that_make_no_sense(void **state)
         {"mtu", "1500"},
         {"mtu", "768"},
         {"piece-size", "3M"},
+        {"piece-size", "AUTO"},
+        {"page-size", "auto"},
         {"gid-index", "AUTO"},
         {"gid-index", "-1"},
         {"registration", ""},
         {"registration", "odp2"},
+        {"registration", "on_demand"},
         {"zstd-level", ""},
         {"zstd-level", "-"},
         {"zstd-level", "--1"},

@@ -185,6 +185,30 @@ static void zero_pages_are_left_alone(void **state)
     assert_int_equal(rig.ram[5 * PAGE], 0);
 }
 
+/* Of fresh memory only what was received is looked at; the rest may be a hole that a look fills. */
+static void zero_pages_of_fresh_memory(void **state)
+{
+    const struct sent zero = {
+        .block = "pc.ram", .zero_num = 3, .offsets = {3 * PAGE, 4 * PAGE, 5 * PAGE}};
+    const struct sent normal = {
+        .block = "pc.ram", .normal_num = 1, .length = PAGE, .offsets = {4 * PAGE}};
+    struct multifd_ram_block *block = rig.config.blocks->blocks[0];
+    struct multifd_error err;
+
+    (void)state;
+    block->received = page_bitmap_new(block->length, 12, &err);
+    assert_non_null(block->received);
+    rig_take(&zero);
+    assert_int_equal(rig.ram[3 * PAGE], RAM_BYTE); /* which a fresh page would not have */
+    assert_int_equal(rig.ram[4 * PAGE], RAM_BYTE);
+    rig_take(&normal);
+    rig_take(&zero);
+    assert_int_equal(rig.ram[3 * PAGE], RAM_BYTE);
+    assert_int_equal(rig.ram[4 * PAGE], 0);
+    assert_int_equal(rig.ram[5 * PAGE - 1], 0);
+    assert_int_equal(rig.ram[5 * PAGE], RAM_BYTE);
+}
+
 static void zero_pages_must_be_agreed_on(void **state)
 {
     struct sent sent = STAGED(10);
@@ -213,6 +237,7 @@ int main(void)
         with_reader(zero_pages_are_cleared),
         with_reader(zero_pages_beside_a_payload),
         with_reader(zero_pages_are_left_alone),
+        with_reader(zero_pages_of_fresh_memory),
         with_reader(zero_pages_must_be_agreed_on),
     };
 

@@ -20,7 +20,8 @@ static const struct cli_option own_options[] = {
 
 /* The source decides these. */
 static const char *const source_only[] = {"zlib-level",    "zstd-level", "zero-page-detection",
-                                          "max-bandwidth", "verify",     NULL};
+                                          "max-bandwidth", "verify",     "registration",
+                                          "piece-size",    NULL};
 
 /* QEMU says nothing of its settings; any other source decides these too. */
 static int check_agreed(const struct session_args *args, struct multifd_error *err)
