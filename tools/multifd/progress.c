@@ -2,15 +2,15 @@
 #include "progress.h"
 
 #include "console.h"
+#include "ticker.h"
 #include "units.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define TERMINAL_INTERVAL_MS 200
-#define PLAIN_INTERVAL_MS    5000
+#define TERMINAL_INTERVAL_NS UINT64_C(200000000)
+#define PLAIN_INTERVAL_NS    UINT64_C(5000000000)
 /* Weight of the newest interval in the rate on a terminal, where intervals are short. */
 #define NEWEST_WEIGHT 0.3
 
@@ -22,10 +22,7 @@ struct progress {
     double rate;
     uint64_t last_done;
     struct timespec last_time;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stopping; /* under lock */
-    pthread_t thread;
+    struct ticker *ticker;
 };
 
 /* Whole seconds, rounded up: more digits would only flicker. */
@@ -79,8 +76,9 @@ static void measure(struct progress *progress, struct progress_sample *sample)
     *sample = (struct progress_sample){statistics.guest_bytes, progress->total, progress->rate};
 }
 
-static void show(struct progress *progress)
+static void show(void *opaque)
 {
+    struct progress *progress = opaque;
     struct progress_sample sample;
     char text[PROGRESS_TEXT];
 
@@ -91,54 +89,6 @@ static void show(struct progress *progress)
     } else {
         console_line(progress->command, "%s", text);
     }
-}
-
-static void add_ms(struct timespec *time, long milliseconds)
-{
-    time->tv_sec += milliseconds / 1000;
-    time->tv_nsec += milliseconds % 1000 * 1000000;
-    if (time->tv_nsec >= 1000000000) {
-        time->tv_sec++;
-        time->tv_nsec -= 1000000000;
-    }
-}
-
-static void *run(void *opaque)
-{
-    struct progress *progress = opaque;
-    struct timespec next = progress->last_time;
-
-    pthread_mutex_lock(&progress->lock);
-    while (!progress->stopping) {
-        int rc = 0;
-        add_ms(&next, progress->terminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS);
-        while (!progress->stopping && rc == 0) {
-            rc = pthread_cond_timedwait(&progress->wake, &progress->lock, &next);
-        }
-        if (!progress->stopping) {
-            show(progress);
-        }
-    }
-    pthread_mutex_unlock(&progress->lock);
-    return NULL;
-}
-
-static void init_wake(struct progress *progress)
-{
-    pthread_condattr_t attributes;
-
-    (void)pthread_mutex_init(&progress->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&progress->wake, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
-static void progress_delete(struct progress *progress)
-{
-    (void)pthread_cond_destroy(&progress->wake);
-    (void)pthread_mutex_destroy(&progress->lock);
-    free(progress);
 }
 
 struct progress *progress_start(const char *command, const struct session_view *view,
@@ -154,9 +104,10 @@ struct progress *progress_start(const char *command, const struct session_view *
     progress->total = total;
     progress->terminal = console_is_terminal();
     (void)clock_gettime(CLOCK_MONOTONIC, &progress->last_time);
-    init_wake(progress);
-    if (pthread_create(&progress->thread, NULL, run, progress) != 0) {
-        progress_delete(progress);
+    progress->ticker =
+        ticker_start(progress->terminal ? TERMINAL_INTERVAL_NS : PLAIN_INTERVAL_NS, show, progress);
+    if (progress->ticker == NULL) {
+        free(progress);
         return NULL;
     }
     return progress;
@@ -167,12 +118,8 @@ void progress_stop(struct progress **progress)
     if (*progress == NULL) {
         return;
     }
-    pthread_mutex_lock(&(*progress)->lock);
-    (*progress)->stopping = true;
-    (void)pthread_cond_signal(&(*progress)->wake);
-    pthread_mutex_unlock(&(*progress)->lock);
-    (void)pthread_join((*progress)->thread, NULL);
+    ticker_stop(&(*progress)->ticker);
     console_progress("");
-    progress_delete(*progress);
+    free(*progress);
     *progress = NULL;
 }
