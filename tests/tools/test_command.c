@@ -44,6 +44,9 @@ static void assert_ends(const struct cli_command *command, const char *line, int
 
 static void wrong_usage(void **state)
 {
+    static const char *const no_intervals[] = {"",      "0",     "-1",    "-1s",
+                                               "999us", "61min", "often", "1h"};
+
     (void)state;
     assert_ends(&command_send, "", CLI_EXIT_WRONG, "no address given");
     assert_ends(&command_send, ADDRESS, CLI_EXIT_WRONG, "no --ram");
@@ -54,6 +57,13 @@ static void wrong_usage(void **state)
     assert_ends(&command_send, ADDRESS " --ram a=x --channels 256", CLI_EXIT_WRONG, "channels");
     assert_ends(&command_send, ADDRESS " --ram a=x --channels 0", CLI_EXIT_WRONG, "channels");
     assert_ends(&command_send, ADDRESS " --ram a=x --timeout soon", CLI_EXIT_WRONG, "timeout");
+    for (size_t i = 0; i < sizeof(no_intervals) / sizeof(no_intervals[0]); i++) {
+        char line[128];
+        (void)snprintf(line, sizeof(line), ADDRESS " --ram a=x --stats-interval=%s",
+                       no_intervals[i]);
+        assert_ends(&command_send, line, CLI_EXIT_WRONG, "is not a time from 1ms to 60min");
+        assert_ends(&command_recv, line, CLI_EXIT_WRONG, "stats-interval: ");
+    }
     assert_ends(&command_recv, ADDRESS " --ram a=x --channels 2", CLI_EXIT_WRONG, "--channels");
     assert_ends(&command_devices, "--bogus", CLI_EXIT_WRONG, "--bogus");
     assert_ends(&command_devices, "extra", CLI_EXIT_WRONG, "extra");

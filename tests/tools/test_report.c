@@ -37,15 +37,19 @@ static struct report sample(const struct multifd_error *error)
     };
 }
 
-static json_t *parsed(const struct report *report)
+/* Takes the text. */
+static json_t *parsed_text(char *text)
 {
-    char *text = report_json(report);
-
     assert_non_null(text);
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(object);
     free(text);
     return object;
+}
+
+static json_t *parsed(const struct report *report)
+{
+    return parsed_text(report_json(report, false));
 }
 
 static json_int_t integer(const json_t *object, const char *member)
@@ -63,6 +67,7 @@ static void json_of_success(void **state)
 
     (void)state;
     assert_int_equal(integer(object, "version"), 1);
+    assert_string_equal(json_string_value(json_object_get(object, "type")), "report");
     assert_string_equal(json_string_value(json_object_get(object, "command")), "send");
     assert_string_equal(json_string_value(json_object_get(object, "address")),
                         "rdma:10.0.0.1:4444");
@@ -123,6 +128,71 @@ static void json_of_bytes_that_are_no_text(void **state)
     json_decref(object);
 }
 
+static void json_on_one_line(void **state)
+{
+    struct report report = sample(NULL);
+    char *text = report_json(&report, true);
+    json_t *lines = parsed(&report);
+
+    (void)state;
+    assert_non_null(text);
+    assert_null(strchr(text, '\n'));
+    json_t *line = parsed_text(text);
+    assert_true(json_equal(line, lines));
+    json_decref(line);
+    json_decref(lines);
+}
+
+static void assert_interval(const json_t *object, json_int_t guest, json_int_t wire, double gbps)
+{
+    const json_t *interval = json_object_get(object, "interval");
+
+    assert_int_equal(integer(interval, "ns"), 4096);
+    assert_int_equal(integer(interval, "guest_bytes"), guest);
+    assert_int_equal(integer(interval, "wire_bytes"), wire);
+    assert_true(json_real_value(json_object_get(interval, "guest_gbps")) == gbps);
+    assert_true(json_real_value(json_object_get(interval, "wire_gbps")) ==
+                (double)(wire * 8) / 4096);
+}
+
+/* The members of the report that are counters or times, and how they have grown. */
+static void json_of_statistics(void **state)
+{
+    struct report before = sample(NULL);
+    struct report now = sample(NULL);
+    char *text;
+
+    (void)state;
+    /* Then there was one channel, which had sent a page of those that it has now. */
+    before.statistics.channels = 1;
+    before.statistics.guest_bytes = 4096;
+    before.statistics.wire_bytes = 5552;
+    before.taken_ns = 1000;
+    now.taken_ns = 5096;
+    text = report_json_statistics(&now, &before);
+    assert_null(strchr(text, '\n'));
+    json_t *object = parsed_text(text);
+    assert_string_equal(json_string_value(json_object_get(object, "type")), "statistics");
+    assert_interval(object, 8192, 8448, 16.0);
+    const json_t *list = json_object_get(object, "channels");
+    assert_interval(json_array_get(list, 0), 0, 0, 0.0);
+    assert_interval(json_array_get(list, 1), 8192, 9000, 16.0);
+
+    json_t *report = parsed(&now);
+    const char *name;
+    json_t *value;
+    json_object_foreach(report, name, value)
+    {
+        if (strcmp(name, "type") != 0 && strcmp(name, "channels") != 0 &&
+            strcmp(name, "address") != 0 && strcmp(name, "result") != 0 &&
+            strcmp(name, "error") != 0) {
+            assert_true(json_equal(value, json_object_get(object, name)));
+        }
+    }
+    json_decref(report);
+    json_decref(object);
+}
+
 static void table(void **state)
 {
     struct report report = sample(NULL);
@@ -152,6 +222,8 @@ int main(void)
         cmocka_unit_test(json_of_success),
         cmocka_unit_test(json_of_failure),
         cmocka_unit_test(json_of_bytes_that_are_no_text),
+        cmocka_unit_test(json_on_one_line),
+        cmocka_unit_test(json_of_statistics),
         cmocka_unit_test(table),
     };
 

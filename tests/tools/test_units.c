@@ -51,6 +51,43 @@ static void no_sizes(void **state)
     }
 }
 
+static void times_with_units(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t nanoseconds;
+    } cases[] = {
+        {"0", 0},
+        {"7us", 7000},
+        {"500ms", 500000000},
+        {"2", 2000000000},
+        {"2s", 2000000000},
+        {"3min", UINT64_C(180000000000)},
+        {"18446744073", UINT64_C(18446744073000000000)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t nanoseconds = 1;
+        assert_int_equal(units_parse_time(cases[i].text, &nanoseconds), 0);
+        assert_int_equal(nanoseconds, cases[i].nanoseconds);
+    }
+}
+
+static void no_times(void **state)
+{
+    static const char *const texts[] = {
+        "", "-1", "+1", " 1", "1 ", "s", "1S", "1h", "1.5", "1 s", "18446744074", "400000000min",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        uint64_t nanoseconds = 7;
+        assert_int_equal(units_parse_time(texts[i], &nanoseconds), -1);
+        assert_int_equal(nanoseconds, 7);
+    }
+}
+
 static void assert_size_text(uint64_t bytes, const char *expected)
 {
     char text[UNITS_TEXT];
@@ -100,6 +137,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_with_units),
         cmocka_unit_test(no_sizes),
+        cmocka_unit_test(times_with_units),
+        cmocka_unit_test(no_times),
         cmocka_unit_test(sizes_as_text),
         cmocka_unit_test(times_as_text),
         cmocka_unit_test(rates),

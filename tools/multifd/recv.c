@@ -130,10 +130,9 @@ static int transfer(struct session *session, struct multifd_error *err)
     if (session->args.qemu) { /* which names its RAM blocks in what is a round of its own */
         rc = multifd_recv_sync_main(session->view.destination, err);
     }
-    if (rc < 0 || check_files(session, err) != 0) {
+    if (rc < 0 || check_files(session, err) != 0 || session_show(session, err) != 0) {
         return -1;
     }
-    session_show_progress(session);
     while (rc == 1) {
         rc = multifd_recv_sync_main(session->view.destination, err);
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 static uint64_t processor_ns(void)
 {
@@ -28,8 +29,17 @@ double report_ratio(const struct multifd_statistics *statistics)
                : (double)statistics->guest_bytes / (double)statistics->wire_bytes;
 }
 
+void report_stamp(struct report *report)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    report->taken_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void report_collect(struct report *report, const struct session_view *view)
 {
+    report_stamp(report);
     report->cpu_ns = processor_ns();
     session_view_statistics(view, &report->statistics);
     unsigned count = report->statistics.channels;
@@ -118,15 +128,15 @@ void report_table(const struct report *report, FILE *out)
     print_channels(report, out);
 }
 
-void report_print(const struct report *report, bool json)
+void report_print(const struct report *report, enum report_form form)
 {
     errno = 0;
-    if (json) {
-        char *text = report_json(report);
+    if (form == REPORT_TABLE) {
+        report_table(report, stdout);
+    } else {
+        char *text = report_json(report, form == REPORT_JSON_LINE);
         (void)puts(text != NULL ? text : "");
         free(text);
-    } else {
-        report_table(report, stdout);
     }
     /* Whether the guest has moved is what the exit status tells; the report is not part of that. */
     if (fflush(stdout) != 0 || ferror(stdout)) {

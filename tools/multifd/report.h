@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* report.h - what a session was, at its end: a table for people or one JSON object. */
+/*
+ * report.h - what a session was, at its end: a table for people or a JSON object; and what it is
+ * while it runs, as lines of JSON.
+ */
 #ifndef MULTIFD_TOOL_REPORT_H
 #define MULTIFD_TOOL_REPORT_H
 
@@ -7,7 +10,7 @@
 
 #include <stdio.h>
 
-/* Raised when a member of the JSON object is removed or gets another meaning. */
+/* Raised when a member of a JSON object is removed or gets another meaning. */
 #define REPORT_VERSION 1
 
 struct report {
@@ -18,8 +21,12 @@ struct report {
     struct multifd_statistics statistics;
     struct multifd_channel_statistics *channels; /* statistics.channels of them, owned */
     uint64_t cpu_ns;                             /* this process's processor time */
+    uint64_t taken_ns;                           /* when these were counted, CLOCK_MONOTONIC */
     const struct multifd_error *error;           /* NULL when the session is done */
 };
+
+/* Sets taken_ns to now. */
+void report_stamp(struct report *report);
 
 /* Fills the counters from the session. Without memory for them the channels are left out. */
 void report_collect(struct report *report, const struct session_view *view);
@@ -29,13 +36,24 @@ void report_clear(struct report *report);
 /* Guest bytes for each byte on the wire; 0 when nothing has moved. */
 double report_ratio(const struct multifd_statistics *statistics);
 
-/* The JSON object as text without a final newline; the caller frees it. NULL without memory. */
-char *report_json(const struct report *report);
+/*
+ * JSON objects as text without a final newline; the caller frees it. NULL without memory. The
+ * report itself, on many lines or one:
+ */
+char *report_json(const struct report *report, bool one_line);
+/* The counters as they are `now`, and what they have grown by since `before`, on one line. */
+char *report_json_statistics(const struct report *now, const struct report *before);
 
 /* The table. */
 void report_table(const struct report *report, FILE *out);
 
-/* Prints one of the two to stdout; complains on stderr when that does not work. */
-void report_print(const struct report *report, bool json);
+enum report_form {
+    REPORT_TABLE,
+    REPORT_JSON,
+    REPORT_JSON_LINE,
+};
+
+/* Prints it to stdout; complains on stderr when that does not work. */
+void report_print(const struct report *report, enum report_form form);
 
 #endif

@@ -92,24 +92,82 @@ static void add_statistics(json_t *object, const struct multifd_statistics *stat
     }
 }
 
-char *report_json(const struct report *report)
+static json_t *new_object(const struct report *report, const char *type)
+{
+    return json_pack("{s:i, s:s, s:s}", "version", REPORT_VERSION, "type", type, "command",
+                     report->command);
+}
+
+static void add_session(json_t *object, const struct report *report)
 {
     double rate = units_gigabits(report->statistics.guest_bytes, report->statistics.transfer_ns);
-    json_t *object =
-        json_pack("{s:i, s:s, s:o, s:s, s:o, s:o, s:o}", "version", REPORT_VERSION, "command",
-                  report->command, "address", text_json(report->address), "result",
-                  report->error == NULL ? "done" : "failed", "error", error_json(report->error),
-                  "blocks", number(report->blocks), "memory_bytes", number(report->memory));
 
-    if (object == NULL) {
-        return NULL;
-    }
+    (void)json_object_set_new(object, "blocks", number(report->blocks));
+    (void)json_object_set_new(object, "memory_bytes", number(report->memory));
     add_statistics(object, &report->statistics);
     (void)json_object_set_new(object, "rate_gbps", json_real(rate));
     (void)json_object_set_new(object, "ratio", json_real(report_ratio(&report->statistics)));
     (void)json_object_set_new(object, "cpu_ns", number(report->cpu_ns));
     (void)json_object_set_new(object, "channels", channels_json(report));
-    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+}
+
+/* Takes the object. */
+static char *dump(json_t *object, size_t layout)
+{
+    char *text = json_dumps(object, layout | JSON_REAL_PRECISION(9));
+
     json_decref(object);
     return text;
+}
+
+char *report_json(const struct report *report, bool one_line)
+{
+    json_t *object = new_object(report, "report");
+
+    (void)json_object_set_new(object, "address", text_json(report->address));
+    (void)json_object_set_new(object, "result",
+                              json_string(report->error == NULL ? "done" : "failed"));
+    (void)json_object_set_new(object, "error", error_json(report->error));
+    add_session(object, report);
+    return dump(object, one_line ? 0 : JSON_INDENT(2));
+}
+
+/* What has moved in an interval, and how fast. */
+static json_t *interval_json(uint64_t guest_bytes, uint64_t wire_bytes, uint64_t nanoseconds)
+{
+    return json_pack("{s:o, s:o, s:o, s:f, s:f}", "ns", number(nanoseconds), "guest_bytes",
+                     number(guest_bytes), "wire_bytes", number(wire_bytes), "guest_gbps",
+                     units_gigabits(guest_bytes, nanoseconds), "wire_gbps",
+                     units_gigabits(wire_bytes, nanoseconds));
+}
+
+/* Channels that have come since were at zero. */
+static void add_channel_intervals(json_t *channels, const struct report *now,
+                                  const struct report *before)
+{
+    static const struct multifd_channel_statistics none;
+
+    for (unsigned i = 0; i < now->statistics.channels; i++) {
+        const struct multifd_channel_statistics *from =
+            i < before->statistics.channels ? &before->channels[i] : &none;
+        const struct multifd_channel_statistics *to = &now->channels[i];
+        (void)json_object_set_new(json_array_get(channels, i), "interval",
+                                  interval_json(to->guest_bytes - from->guest_bytes,
+                                                to->wire_bytes - from->wire_bytes,
+                                                now->taken_ns - before->taken_ns));
+    }
+}
+
+char *report_json_statistics(const struct report *now, const struct report *before)
+{
+    json_t *object = new_object(now, "statistics");
+
+    (void)json_object_set_new(
+        object, "interval",
+        interval_json(now->statistics.guest_bytes - before->statistics.guest_bytes,
+                      now->statistics.wire_bytes - before->statistics.wire_bytes,
+                      now->taken_ns - before->taken_ns));
+    add_session(object, now);
+    add_channel_intervals(json_object_get(object, "channels"), now, before);
+    return dump(object, 0);
 }

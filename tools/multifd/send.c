@@ -53,8 +53,7 @@ static int transfer(struct session *session, struct multifd_error *err)
 {
     struct multifd_source *source = session->view.source;
 
-    session_show_progress(session);
-    if (multifd_save_setup(source, err) != 0) {
+    if (session_show(session, err) != 0 || multifd_save_setup(source, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < ram_files_count(session->files); i++) {

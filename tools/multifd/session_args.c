@@ -7,6 +7,24 @@
 
 #include <string.h>
 
+#define NS_PER_MS               UINT64_C(1000000)
+#define STATS_INTERVAL_LEAST_NS NS_PER_MS
+#define STATS_INTERVAL_MOST_NS  (UINT64_C(3600000) * NS_PER_MS)
+
+static int set_stats_interval(struct session_args *args, const char *value,
+                              struct multifd_error *err)
+{
+    uint64_t interval;
+
+    if (units_parse_time(value, &interval) != 0 || interval < STATS_INTERVAL_LEAST_NS ||
+        interval > STATS_INTERVAL_MOST_NS) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID,
+                         "stats-interval: \"%s\" is not a time from 1ms to 60min", value);
+    }
+    args->stats_interval_ns = interval;
+    return 0;
+}
+
 int session_args_set(void *opaque, const struct cli_option *option, const char *value,
                      struct multifd_error *err)
 {
@@ -14,6 +32,9 @@ int session_args_set(void *opaque, const struct cli_option *option, const char *
 
     if (strcmp(option->name, "ram") == 0) {
         return ram_specs_add(&args->rams, value, err);
+    }
+    if (strcmp(option->name, "stats-interval") == 0) {
+        return set_stats_interval(args, value, err);
     }
     if (strcmp(option->name, "ready") == 0) {
         args->ready = value;

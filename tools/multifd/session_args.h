@@ -14,6 +14,7 @@ struct session_args {
     uint64_t page_size;
     bool qemu;          /* the source is QEMU (recv) */
     const char *agreed; /* an option given that is agreed on with no source but QEMU (recv) */
+    uint64_t stats_interval_ns; /* 0 for no statistics */
     bool json;
     bool quiet;
     bool verbose;
@@ -26,6 +27,10 @@ struct session_args {
      .help = "a RAM block and the file that holds it; once for each block",                        \
      .set = session_args_set},                                                                     \
         {.name = "json", .help = "print the report as one JSON object", .set = session_args_set},  \
+        {.name = "stats-interval",                                                                 \
+         .argument = "TIME",                                                                       \
+         .help = "instead of progress, print the counters as a line of JSON so often",             \
+         .set = session_args_set},                                                                 \
         {.name = "quiet", .help = "show no progress", .set = session_args_set},                    \
     {                                                                                              \
         .name = "verbose", .letter = 'v', .help = "print the library's log to stderr",             \

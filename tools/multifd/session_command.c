@@ -7,12 +7,30 @@
 
 #include <stdlib.h>
 
-void session_show_progress(struct session *session)
+/* Without counters. */
+static struct report new_report(const struct session *session)
 {
+    return (struct report){
+        .command = session->command,
+        .address = session->args.address,
+        .blocks = ram_files_count(session->files),
+        .memory = ram_files_total(session->files),
+    };
+}
+
+int session_show(struct session *session, struct multifd_error *err)
+{
+    if (session->args.stats_interval_ns != 0) {
+        struct report subject = new_report(session);
+        session->stats =
+            stats_start(&subject, &session->view, session->args.stats_interval_ns, err);
+        return session->stats == NULL ? -1 : 0;
+    }
     if (!session->args.quiet) {
         session->progress =
             progress_start(session->command, &session->view, ram_files_total(session->files));
     }
+    return 0;
 }
 
 static int prepare(const struct session_side *side, struct session *session,
@@ -40,18 +58,20 @@ static int move(const struct session_side *side, struct session *session, struct
     return rc;
 }
 
-static void print_report(const struct session *session, const struct multifd_error *error)
+/* The last line of statistics has the report's counters. */
+static void print_report(struct session *session, const struct multifd_error *error)
 {
-    struct report report = {
-        .command = session->command,
-        .address = session->args.address,
-        .blocks = ram_files_count(session->files),
-        .memory = ram_files_total(session->files),
-        .error = error,
-    };
+    struct report report = new_report(session);
+    enum report_form form = !session->args.json                    ? REPORT_TABLE
+                            : session->args.stats_interval_ns == 0 ? REPORT_JSON
+                                                                   : REPORT_JSON_LINE;
 
+    report.error = error;
     report_collect(&report, &session->view);
-    report_print(&report, session->args.json);
+    stats_stop(&session->stats, &report);
+    if (error == NULL || session->args.json) {
+        report_print(&report, form);
+    }
     report_clear(&report);
 }
 
@@ -76,9 +96,7 @@ static int run(const struct session_side *side, struct session *session)
     if (failed) {
         print_error(session, &err);
     }
-    if (!failed || session->args.json) {
-        print_report(session, failed ? &err : NULL);
-    }
+    print_report(session, failed ? &err : NULL);
     return failed ? CLI_EXIT_FAILED : CLI_EXIT_DONE;
 }
 

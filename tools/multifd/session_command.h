@@ -8,6 +8,7 @@
 #include "session_args.h"
 #include "session_view.h"
 #include "signals.h"
+#include "stats.h"
 
 /* One run of send or recv. */
 struct session {
@@ -18,6 +19,7 @@ struct session {
     struct multifd_ram_block **blocks; /* one for each file, owned by the source; NULL in recv */
     struct signals *signals;
     struct progress *progress;
+    struct stats *stats;
     const char *on_failure; /* appended to the error's text; NULL for nothing */
 };
 
@@ -39,7 +41,10 @@ struct session_side {
 int session_command_run(const struct session_side *side, const struct cli_command *command,
                         int argc, char **argv);
 
-/* Starts to show progress unless --quiet; the frame stops it. */
-void session_show_progress(struct session *session);
+/*
+ * Pages are about to move: starts to print statistics if --stats-interval is given, which tell more
+ * than progress, or else to show progress unless --quiet. The frame stops both.
+ */
+int session_show(struct session *session, struct multifd_error *err);
 
 #endif

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int units_parse_size(const char *text, uint64_t *size)
+/* A decimal number at the beginning of `text`; *rest is what follows. */
+static int parse_number(const char *text, uint64_t *number, const char **rest)
 {
-    static const char units[] = "KMGT";
-    unsigned shift = 0;
     char *end;
 
     /* strtoull would accept a sign and leading blanks. */
@@ -18,8 +17,19 @@ int units_parse_size(const char *text, uint64_t *size)
         return -1;
     }
     errno = 0;
-    uint64_t number = strtoull(text, &end, 10);
-    if (errno != 0) {
+    *number = strtoull(text, &end, 10);
+    *rest = end;
+    return errno != 0 ? -1 : 0;
+}
+
+int units_parse_size(const char *text, uint64_t *size)
+{
+    static const char units[] = "KMGT";
+    unsigned shift = 0;
+    const char *end;
+    uint64_t number;
+
+    if (parse_number(text, &number, &end) != 0) {
         return -1;
     }
     if (*end != '\0') {
@@ -34,6 +44,33 @@ int units_parse_size(const char *text, uint64_t *size)
     }
     *size = number << shift;
     return 0;
+}
+
+int units_parse_time(const char *text, uint64_t *nanoseconds)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t factor;
+    } units[] = {
+        {"", UINT64_C(1000000000)},  {"us", UINT64_C(1000)},         {"ms", UINT64_C(1000000)},
+        {"s", UINT64_C(1000000000)}, {"min", UINT64_C(60000000000)},
+    };
+    const char *suffix;
+    uint64_t number;
+
+    if (parse_number(text, &number, &suffix) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(suffix, units[i].suffix) == 0) {
+            if (number > UINT64_MAX / units[i].factor) {
+                return -1;
+            }
+            *nanoseconds = number * units[i].factor;
+            return 0;
+        }
+    }
+    return -1;
 }
 
 void units_format_size(char text[UNITS_TEXT], uint64_t bytes)

@@ -15,6 +15,12 @@
  */
 int units_parse_size(const char *text, uint64_t *size);
 
+/*
+ * Reads "500ms", "2": a decimal number, then us, ms, s or min, or nothing for seconds. Returns -1,
+ * and leaves *nanoseconds alone, for anything else and for what does not fit 64 bits.
+ */
+int units_parse_time(const char *text, uint64_t *nanoseconds);
+
 /* "512 B", "256.0 MiB": at most one decimal. */
 void units_format_size(char text[UNITS_TEXT], uint64_t bytes);
 
