@@ -277,6 +277,7 @@ void multifd_destination_statistics(const struct multifd_destination *destinatio
     }
     statistics_times(out, &destination->session.times);
     qemu_destination_statistics(destination, out);
+    session_device_counters(&destination->session, &out->device);
 }
 
 int multifd_destination_channel_statistics(const struct multifd_destination *destination,

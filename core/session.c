@@ -114,6 +114,15 @@ int session_check_method(const struct session *session, uint32_t method, struct 
     return 0;
 }
 
+void session_device_counters(const struct session *session, struct multifd_device_counters *out)
+{
+    if (session->endpoint->ops->device_counters != NULL) {
+        session->endpoint->ops->device_counters(session->endpoint, out);
+        return;
+    }
+    memset(out, 0xff, sizeof(*out)); /* MULTIFD_UNKNOWN, all of them */
+}
+
 void session_add_waker(struct session *session, struct waker *waker)
 {
     pthread_mutex_lock(&session->lock);

@@ -69,6 +69,9 @@ uint32_t session_staging_slots(const struct session *session, uint32_t method);
 /* Whether the session's page size suits the method, which unpacks no more than 16 MiB at once. */
 int session_check_method(const struct session *session, uint32_t method, struct multifd_error *err);
 
+/* See multifd_device_counters. Any thread. */
+void session_device_counters(const struct session *session, struct multifd_device_counters *out);
+
 /* Adds one that is to be woken when the session fails. */
 void session_add_waker(struct session *session, struct waker *waker);
 

@@ -376,6 +376,7 @@ void multifd_source_statistics(const struct multifd_source *source, struct multi
         statistics_add_channel(out, source_channel_counters(source->channels[i]));
     }
     statistics_times(out, &source->session.times);
+    session_device_counters(&source->session, &out->device);
 }
 
 int multifd_source_channel_statistics(const struct multifd_source *source, unsigned channel,

@@ -114,6 +114,7 @@ struct transport_limits {
     bool on_demand;       /* TRANSPORT_ON_DEMAND is there */
 };
 
+struct multifd_device_counters;
 struct transport_channel;
 struct transport_endpoint;
 struct transport_request;
@@ -261,6 +262,13 @@ struct transport_endpoint_ops {
 
     /* Releases it: after all channels that may use it are freed. */
     int (*deregister_memory)(struct transport_memory *memory, struct multifd_error *err);
+
+    /*
+     * What the device tells about the session's time; MULTIFD_UNKNOWN for what it does not tell.
+     * Any thread. NULL when the transport has no device.
+     */
+    void (*device_counters)(const struct transport_endpoint *endpoint,
+                            struct multifd_device_counters *out);
 
     /* Frees the endpoint, after its channels and its memory. */
     void (*free)(struct transport_endpoint *endpoint);

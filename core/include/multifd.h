@@ -119,6 +119,24 @@ int multifd_register_ops(struct multifd_options *options, uint32_t method, const
  * ---- Statistics --------------------------------------------------------------------------------
  */
 
+/* A counter that is not known. */
+#define MULTIFD_UNKNOWN UINT64_MAX
+
+/*
+ * What the RDMA device has counted on the session's port since the session's first connection.
+ * These are the device's counters: whatever else uses that port, other sessions and other programs,
+ * counts too. Which of them there are depends on the driver; the others are MULTIFD_UNKNOWN, and so
+ * are all of them before the first connection.
+ */
+struct multifd_device_counters {
+    uint64_t retries;         /* send queues that were started again, for whatever reason */
+    uint64_t ack_timeouts;    /* requests that were not acknowledged in time */
+    uint64_t sequence_naks;   /* answers that say: a packet is missing */
+    uint64_t rnr_naks;        /* answers that say: no receive is posted */
+    uint64_t out_of_sequence; /* requests that came behind a missing packet */
+    uint64_t duplicates;      /* requests that came again */
+};
+
 struct multifd_statistics {
     uint64_t guest_bytes;  /* bytes of guest pages sent or received */
     uint64_t wire_bytes;   /* payloads and headers handed to the transport */
@@ -137,6 +155,7 @@ struct multifd_statistics {
     /* Packets that waited, at the source: for the destination to take others, and for room. */
     uint64_t credit_stalls;
     uint64_t queue_stalls;
+    struct multifd_device_counters device;
     unsigned channels; /* channels of the session */
 };
 

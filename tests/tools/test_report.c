@@ -30,6 +30,12 @@ static struct report sample(const struct multifd_error *error)
                        .total_ns = 3000000000,
                        .setup_ns = 1000000000,
                        .transfer_ns = 12288,
+                       .device = {.retries = 9,
+                                  .ack_timeouts = MULTIFD_UNKNOWN,
+                                  .sequence_naks = 7,
+                                  .rnr_naks = 0,
+                                  .out_of_sequence = 6,
+                                  .duplicates = MULTIFD_UNKNOWN},
                        .channels = 2},
         .channels = channels,
         .cpu_ns = 250000000,
@@ -83,6 +89,12 @@ static void json_of_success(void **state)
     double ratio = json_real_value(json_object_get(object, "ratio"));
     assert_true(ratio > 0.8777 && ratio < 0.8778); /* 12288 of 14000, rounded */
     assert_true(json_real_value(json_object_get(object, "rate_gbps")) == 8.0);
+    const json_t *port = json_object_get(object, "port");
+    assert_int_equal(json_object_size(port), 4);
+    assert_int_equal(integer(port, "retries"), 9);
+    assert_int_equal(integer(port, "sequence_naks"), 7);
+    assert_int_equal(integer(port, "rnr_naks"), 0);
+    assert_int_equal(integer(port, "out_of_sequence"), 6);
     const json_t *list = json_object_get(object, "channels");
     assert_int_equal(json_array_size(list), 2);
     assert_int_equal(integer(json_array_get(list, 1), "channel"), 1);
@@ -212,8 +224,30 @@ static void table(void **state)
     assert_non_null(strstr(text, "12288 guest, 14000 wire"));
     assert_non_null(strstr(text, "  ratio         0.88 guest bytes for each byte on the wire\n"));
     assert_non_null(strstr(text, "  waited        4 packets for credits, 2 for the send queue\n"));
+    assert_non_null(strstr(
+        text, "  port          9 retries, 7 sequence NAKs, 0 RNR NAKs, 6 out of sequence\n"));
     assert_non_null(strstr(text, "  processor     "));
     free(text);
+}
+
+/* A transport without a device, or a driver that tells nothing. */
+static void no_counters_of_the_port(void **state)
+{
+    struct report report = sample(NULL);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    (void)state;
+    memset(&report.statistics.device, 0xff, sizeof(report.statistics.device));
+    assert_non_null(out);
+    report_table(&report, out);
+    assert_int_equal(fclose(out), 0);
+    assert_null(strstr(text, "port"));
+    free(text);
+    json_t *object = parsed(&report);
+    assert_int_equal(json_object_size(json_object_get(object, "port")), 0);
+    json_decref(object);
 }
 
 int main(void)
@@ -225,6 +259,7 @@ int main(void)
         cmocka_unit_test(json_on_one_line),
         cmocka_unit_test(json_of_statistics),
         cmocka_unit_test(table),
+        cmocka_unit_test(no_counters_of_the_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

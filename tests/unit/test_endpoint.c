@@ -241,6 +241,7 @@ static void the_first_connection_makes_the_domain(void **state)
     struct rdma_cm_id id = connection(mock_context(), 2);
     struct multifd_error err = ERROR_UNTOUCHED;
     struct verbs_domain *domain;
+    struct multifd_device_counters counters = {0};
     struct transport_limits limits;
 
     (void)state;
@@ -254,6 +255,9 @@ static void the_first_connection_makes_the_domain(void **state)
     assert_int_equal(limits.max_memory, UINT64_C(1) << 40);
     assert_int_equal(limits.max_regions, 200);
     assert_false(limits.on_demand);
+    assert_true(atomic_load(&endpoint->counters.begun));
+    base->ops->device_counters(base, &counters);
+    assert_true(counters.retries == MULTIFD_UNKNOWN); /* the mock has no folder */
     assert_int_equal(verbs_endpoint_use_device(endpoint, &id, &err), 0);
     assert_ptr_equal(endpoint->domain, domain);
     assert_int_equal(mock_calls("ibv_alloc_pd"), 1);

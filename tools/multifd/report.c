@@ -87,6 +87,39 @@ static void print_waiting(const struct multifd_statistics *statistics, FILE *out
     }
 }
 
+size_t report_device(const struct multifd_device_counters *device,
+                     struct report_counter counters[REPORT_COUNTERS])
+{
+    const struct report_counter all[REPORT_COUNTERS] = {
+        {"retries", "retries", device->retries},
+        {"ack_timeouts", "ack timeouts", device->ack_timeouts},
+        {"sequence_naks", "sequence NAKs", device->sequence_naks},
+        {"rnr_naks", "RNR NAKs", device->rnr_naks},
+        {"out_of_sequence", "out of sequence", device->out_of_sequence},
+        {"duplicates", "duplicates", device->duplicates},
+    };
+    size_t known = 0;
+
+    for (size_t i = 0; i < REPORT_COUNTERS; i++) {
+        if (all[i].value != MULTIFD_UNKNOWN) {
+            counters[known++] = all[i];
+        }
+    }
+    return known;
+}
+
+/* The device counts for all that use its port. */
+static void print_device(const struct multifd_statistics *statistics, FILE *out)
+{
+    struct report_counter counters[REPORT_COUNTERS];
+    size_t known = report_device(&statistics->device, counters);
+
+    for (size_t i = 0; i < known; i++) {
+        (void)fprintf(out, "%s%" PRIu64 " %s%s", i == 0 ? "  port          " : ", ",
+                      counters[i].value, counters[i].text, i + 1 == known ? "\n" : "");
+    }
+}
+
 static void print_channels(const struct report *report, FILE *out)
 {
     (void)fprintf(out, "\n  %7s %12s %12s %10s %16s %9s\n", "channel", "normal", "zero", "packets",
@@ -124,6 +157,7 @@ void report_table(const struct report *report, FILE *out)
     (void)fprintf(out, "  %-14s%.2f guest bytes for each byte on the wire\n", "ratio",
                   report_ratio(statistics));
     print_waiting(statistics, out);
+    print_device(statistics, out);
     print_time(out, "processor", report->cpu_ns);
     print_channels(report, out);
 }

@@ -44,6 +44,19 @@ char *report_json(const struct report *report, bool one_line);
 /* The counters as they are `now`, and what they have grown by since `before`, on one line. */
 char *report_json_statistics(const struct report *now, const struct report *before);
 
+/* One of the device's counters. */
+struct report_counter {
+    const char *name; /* in JSON */
+    const char *text; /* for people */
+    uint64_t value;
+};
+
+#define REPORT_COUNTERS 6
+
+/* Fills in the device's counters that are known; returns their number. */
+size_t report_device(const struct multifd_device_counters *device,
+                     struct report_counter counters[REPORT_COUNTERS]);
+
 /* The table. */
 void report_table(const struct report *report, FILE *out);
 

@@ -92,6 +92,19 @@ static void add_statistics(json_t *object, const struct multifd_statistics *stat
     }
 }
 
+/* Those that are known. */
+static json_t *device_json(const struct multifd_statistics *statistics)
+{
+    struct report_counter counters[REPORT_COUNTERS];
+    size_t known = report_device(&statistics->device, counters);
+    json_t *device = json_object();
+
+    for (size_t i = 0; i < known; i++) {
+        (void)json_object_set_new(device, counters[i].name, number(counters[i].value));
+    }
+    return device;
+}
+
 static json_t *new_object(const struct report *report, const char *type)
 {
     return json_pack("{s:i, s:s, s:s}", "version", REPORT_VERSION, "type", type, "command",
@@ -105,6 +118,7 @@ static void add_session(json_t *object, const struct report *report)
     (void)json_object_set_new(object, "blocks", number(report->blocks));
     (void)json_object_set_new(object, "memory_bytes", number(report->memory));
     add_statistics(object, &report->statistics);
+    (void)json_object_set_new(object, "port", device_json(&report->statistics));
     (void)json_object_set_new(object, "rate_gbps", json_real(rate));
     (void)json_object_set_new(object, "ratio", json_real(report_ratio(&report->statistics)));
     (void)json_object_set_new(object, "cpu_ns", number(report->cpu_ns));

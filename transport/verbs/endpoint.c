@@ -89,6 +89,12 @@ static int endpoint_register_memory(struct transport_endpoint *base, void *addre
     return verbs_memory_register(of(base)->domain, address, length, access, memory, err);
 }
 
+static void endpoint_device_counters(const struct transport_endpoint *base,
+                                     struct multifd_device_counters *out)
+{
+    verbs_counters_read(&of_const(base)->counters, out);
+}
+
 static void endpoint_free(struct transport_endpoint *base)
 {
     struct verbs_endpoint *endpoint = of(base);
@@ -112,6 +118,7 @@ static const struct transport_endpoint_ops endpoint_ops = {
     .check_memory = endpoint_check_memory,
     .register_memory = endpoint_register_memory,
     .deregister_memory = verbs_memory_deregister,
+    .device_counters = endpoint_device_counters,
     .free = endpoint_free,
 };
 
@@ -153,7 +160,11 @@ int verbs_endpoint_use_device(struct verbs_endpoint *endpoint, struct rdma_cm_id
     }
     if (endpoint->domain == NULL) {
         endpoint->domain = verbs_domain_new(id->verbs, id->port_num, err);
-        return endpoint->domain == NULL ? -1 : 0;
+        if (endpoint->domain == NULL) {
+            return -1;
+        }
+        verbs_counters_begin(&endpoint->counters, id->verbs->device, id->port_num);
+        return 0;
     }
     if (endpoint->domain->context != id->verbs) {
         return error_set(err, MULTIFD_ERROR_CONNECT,

@@ -7,6 +7,7 @@
 
 #include "transport/transport.h"
 #include "transport/verbs/cm.h"
+#include "transport/verbs/counters.h"
 #include "transport/verbs/domain.h"
 
 struct verbs_endpoint {
@@ -17,6 +18,7 @@ struct verbs_endpoint {
     struct verbs_cm listener;    /* destination, while it listens */
     uint16_t port;               /* destination: listened on */
     struct verbs_domain *domain; /* made with the first channel, constant from then on */
+    struct verbs_counters counters;
 };
 
 /* See transport_endpoint_new. */
