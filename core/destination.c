@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/base/probes.h"
 #include "core/digest.h"
 #include "core/qemu/destination.h"
 
@@ -159,6 +160,7 @@ void destination_release_round(struct multifd_destination *destination)
     struct session_times *times = &destination->session.times;
 
     destination->round++;
+    PROBE_ROUND_APPLIED(destination->round);
     counter_set(&times->syncs, destination->round);
     counter_set(&times->last_sync, clock_now_ns());
     for (uint32_t i = 0; i < destination->channels_wanted; i++) {

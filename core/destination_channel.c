@@ -2,6 +2,7 @@
 #include "core/destination_channel.h"
 
 #include "core/base/error.h"
+#include "core/base/probes.h"
 #include "core/channel_loop.h"
 #include "core/packet.h"
 
@@ -66,6 +67,8 @@ static int end_packet(struct destination_channel *channel, struct multifd_error 
     if (packet_reader_end(&channel->reader, err) != 0) {
         return -1;
     }
+    PROBE_PACKET_RECEIVED(channel->reader.params.id, packet->packet_num, packet->normal_pages,
+                          packet->zero_pages, channel->length + (uint64_t)packet->next_packet_size);
     channel_counters_add(&channel->counters, packet->normal_pages, packet->zero_pages,
                          channel->config->reader.page_size,
                          channel->length + (uint64_t)packet->next_packet_size);

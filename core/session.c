@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/probes.h"
 #include "core/packet.h"
 #include "core/staging.h"
 
@@ -154,6 +155,7 @@ static void fail_now(struct session *session, const struct multifd_error *err)
 {
     const uint64_t one = 1;
     session->error = *err;
+    PROBE_ERROR(err->code, err->channel, &err->message[0]);
     atomic_store(&session->state, SESSION_FAILED);
     log_line(&session->options.log, "session failed: %s", err->message);
     (void)!write(session->failed_fd, &one, sizeof(one));

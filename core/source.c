@@ -4,6 +4,7 @@
 #include "core/base/checked.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/probes.h"
 #include "core/digest.h"
 
 #include <stdlib.h>
@@ -262,6 +263,7 @@ int multifd_send_sync_main(struct multifd_source *source, struct multifd_error *
         return -1;
     }
     source->round++;
+    PROBE_SYNC_BEGIN(source->round);
     if (send_syncs(source, err) != 0 || wait_for_round(source, err) != 0) {
         return -1;
     }
@@ -269,6 +271,7 @@ int multifd_send_sync_main(struct multifd_source *source, struct multifd_error *
     counter_set(&times->syncs, source->round);
     counter_set(&times->last_sync, clock_now_ns());
     counter_add(&times->sync_ns, clock_now_ns() - start);
+    PROBE_SYNC_END(source->round);
     return 0;
 }
 

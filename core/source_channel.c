@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/probes.h"
 #include "core/channel_loop.h"
 #include "core/packet.h"
 
@@ -40,6 +41,8 @@ static int post(struct source_channel *channel, bool more, struct multifd_error 
                                     p->packet_len, more && !writer->staged, err) != 0) {
         return -1;
     }
+    PROBE_PACKET_POSTED(p->id, p->packet_num, p->normal_num, p->zero_num,
+                        p->packet_len + p->next_packet_size);
     channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
                          p->packet_len + p->next_packet_size);
     if (channel->config->limiter.bytes_per_s != 0) {
@@ -91,16 +94,18 @@ static bool may_send(struct source_channel *channel, const struct page_batch *ba
 }
 
 /* Once for each packet that has to wait, however often it is tried. */
-static void count_stall(struct source_channel *channel)
+static void count_stall(struct source_channel *channel, const struct page_batch *batch)
 {
     if (channel->stalled) {
         return;
     }
     channel->stalled = true;
-    counter_add(channel->channel->ops->lacks_credit(channel->channel)
-                    ? &channel->counters.credit_stalls
-                    : &channel->counters.queue_stalls,
-                1);
+    if (channel->channel->ops->lacks_credit(channel->channel)) {
+        PROBE_CREDIT_STALL(channel->writer.params.id, batch->packet_num);
+        counter_add(&channel->counters.credit_stalls, 1);
+    } else {
+        counter_add(&channel->counters.queue_stalls, 1);
+    }
 }
 
 /* Looks at the pages of the next batch that has not been looked at; false when there is none. */
@@ -159,7 +164,7 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
         }
         packet = channel->channel->ops->send_buffer(channel->channel, batch->num);
         if (packet == NULL) {
-            count_stall(channel);
+            count_stall(channel, batch);
             break; /* until completions or credits come */
         }
         channel->stalled = false;

@@ -27,7 +27,8 @@ from common import LabError, remove_folder
 from janitor import Janitor, end_process
 
 BUILD_PACKAGES = ['cmake', 'make', 'gcc', 'libc6-dev', 'pkg-config', 'libibverbs-dev',
-                  'librdmacm-dev', 'libssl-dev', 'zlib1g-dev', 'libzstd-dev', 'libjansson-dev']
+                  'librdmacm-dev', 'libssl-dev', 'zlib1g-dev', 'libzstd-dev', 'libjansson-dev',
+                  'systemtap-sdt-dev']
 RAM_MIB = 256
 GUEST_FILES_MIB = 32
 BOOT_SECONDS = 120
