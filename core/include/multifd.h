@@ -108,9 +108,14 @@ void multifd_options_set_log(struct multifd_options *options, multifd_log_fn *lo
 
 /*
  * Makes a method available to sessions made from these options: `method` is its value in the
- * compression bits of the flags (MULTIFD_FLAG_ZLIB, ...), `name` what the option "method" calls it.
- * The table and the name must outlive every such session. Replacing a method that exists is
- * refused.
+ * compression bits of the flags (3 << 1 to 7 << 1 are free), `name` what the option "method" calls
+ * it. Both sides register it under the same value; the source chooses it, by name. The table and
+ * the name must outlive every such session. Replacing a method that exists is refused, and so is
+ * one without send_setup, send_cleanup, send_prepare or recv.
+ *
+ * multifd_method.h tells what each hook has to do. A complete method to start from, small and with
+ * comments, is tests/install.d/repeat_method.c in the library's sources; method_user.c beside it is
+ * a program that uses it, and tries its hooks without a session.
  */
 int multifd_register_ops(struct multifd_options *options, uint32_t method, const char *name,
                          const struct multifd_methods *ops, struct multifd_error *err);

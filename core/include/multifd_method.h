@@ -104,7 +104,20 @@ struct multifd_recv_params {
 };
 
 /*
- * The hooks. Each returns 0, or -1 with err filled (err is never NULL in a hook).
+ * The hooks. Each returns 0, or -1 with err filled (err is never NULL in a hook): its code, its
+ * message, and MULTIFD_NO_CHANNEL, since the engine adds the channel. The session then fails with
+ * it on both sides.
+ *
+ * A channel's hooks run on its thread, one at a time: send_setup, any number of send_prepare,
+ * send_cleanup; or recv_setup, any number of recv, recv_cleanup. Several channels run the same hook
+ * at once, so whatever a method keeps outside compress_data needs a lock. Parameters are valid
+ * while the hook runs; compress_data, iov and write_flags are kept. send_prepare and recv are the
+ * data path: what they need is allocated in the set-up.
+ *
+ * Over verbs a packet's payload is written into memory of the destination that is made for
+ * payloads, and only then does its header follow. The destination copies it out of there before the
+ * recv hook sees it. Each packet is decompressed alone: packets of a session go over several
+ * channels, and pages over another one in the next round.
  *
  * send_setup: source, once per channel while channels are set up. Allocates iov with one extra slot
  *   for the header (page_count + 1 slots); may set write_flags; may hang its state on
