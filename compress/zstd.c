@@ -244,8 +244,8 @@ static int decompress(ZSTD_DCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in
  * up to libzstd's own limit of 128 MiB, which is what level 20 takes. Output that is left over when
  * the pages are full comes to light with one byte more of room.
  */
-static int decompress_piece(const struct multifd_recv_params *p, ZSTD_DCtx *context,
-                            uint8_t *output, struct multifd_error *err)
+static int decompress_piece(const struct multifd_recv_params *p, ZSTD_DCtx *context, void *output,
+                            struct multifd_error *err)
 {
     ZSTD_inBuffer in = {.src = p->payload, .size = p->next_packet_size};
     ZSTD_outBuffer out = {.dst = output, .size = pages_bytes(p)};

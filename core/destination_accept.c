@@ -61,7 +61,7 @@ static struct transport_channel *accept_request(struct multifd_destination *dest
     greeting_encode(greeting, &answer);
     channel = session->endpoint->ops->accept(session->endpoint, request, profile, &answer,
                                              session->failed_fd, err);
-    return channel;
+    return channel; /* cppcheck-suppress returnDanglingLifetime; it does not keep the answer */
 }
 
 /* 1 when the session stands, 0 when the peer went away before it did, -1 with *err. */

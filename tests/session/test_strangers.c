@@ -152,7 +152,7 @@ static void hear(struct handmade *source, enum message_type type)
 
 static void agree(struct handmade *source, const struct session_pair *pair)
 {
-    struct message hello = {.type = MESSAGE_HELLO, .hello = {4096, 128, 3, 0, 0, 30, 10000, 0}};
+    struct message hello = {.type = MESSAGE_HELLO, .hello = {4096, 128, 3, 0, 0, 30, 10000, 0, 0}};
     struct message blocks = {.type = MESSAGE_RAM_BLOCKS, .ram_blocks = {.total = 1, .num = 1}};
     struct multifd_error err;
 
