@@ -26,7 +26,9 @@ static int send_waiting(struct control *control, const struct message *message,
     int status;
 
     for (;;) {
-        if (session_has_failed(control->session) || control->broken) {
+        /* Behind the last message nothing may be sent: it would be under way when the peer leaves.
+         */
+        if (session_has_failed(control->session) || control->broken || control->last_sent) {
             return session_error(control->session, err);
         }
         if (control_try_send(control, message, &status, &failure)) {

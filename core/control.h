@@ -51,7 +51,10 @@ void control_set_timeout(struct control *control, uint32_t timeout_ms);
 /* From now on those messages are taken in; without a handler they are against the protocol. */
 void control_set_handler(struct control *control, control_handler *handler, void *opaque);
 
-/* Sends a message; waits for room. Any thread. 0, or -1 with the session's error. */
+/*
+ * Sends a message; waits for room. Any thread. 0, or -1 with the session's error, which is none
+ * when the session is about to finish: control_send_last has been called.
+ */
 int control_send(struct control *control, const struct message *message, struct multifd_error *err);
 
 /* Whether a message waits for control_receive. */

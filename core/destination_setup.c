@@ -193,17 +193,21 @@ int destination_keep_received(struct session *session, struct multifd_error *err
     return 0;
 }
 
+/* Registers from now on, while the session goes on. */
 static int register_blocks(struct multifd_destination *destination, struct multifd_error *err)
 {
     static const struct message done = {.type = MESSAGE_RAM_BLOCKS_OK};
     struct session *session = &destination->session;
 
-    if (destination_keep_received(session, err) != 0 || registration_split(session, err) != 0 ||
-        control_send(destination->control, &done, err) != 0) {
+    if (destination_keep_received(session, err) != 0) {
         return -1;
     }
     if (session->endpoint->stream) {
-        return 0;
+        return control_send(destination->control, &done, err);
+    }
+    if (registration_split(session, err) != 0 ||
+        control_send(destination->control, &done, err) != 0) {
+        return -1;
     }
     destination->registrar = registrar_new(session, destination->control, false, err);
     return destination->registrar == NULL ? -1 : 0;

@@ -224,26 +224,26 @@ static struct ram_piece *piece_of(const struct registrar *registrar, const struc
     return &registrar->session->blocks.blocks[run->block]->pieces[run->first + i];
 }
 
-static int ask_for(struct registrar *registrar, const struct piece_run *run,
-                   struct multifd_error *err)
+static bool ask_for(struct registrar *registrar, const struct piece_run *run)
 {
     const struct message message = {
         .type = MESSAGE_PIECES_REQUEST,
         .pieces = {.block = run->block, .first = run->first, .num = run->num}};
+    struct multifd_error ended;
 
     for (uint32_t i = 0; i < run->num; i++) {
         atomic_fetch_or(&piece_of(registrar, run, i)->state, PIECE_ASKED);
     }
-    return control_send(registrar->control, &message, err);
+    return control_send(registrar->control, &message, &ended) == 0;
 }
 
-static int answer(struct registrar *registrar, const struct piece_run *run,
-                  struct multifd_error *err)
+static bool answer(struct registrar *registrar, const struct piece_run *run)
 {
     const struct multifd_ram_block *block = registrar->session->blocks.blocks[run->block];
     struct message message = {
         .type = MESSAGE_PIECES,
         .pieces = {.block = run->block, .first = run->first, .num = run->num}};
+    struct multifd_error ended;
 
     for (uint32_t i = 0; i < run->num; i++) {
         uint64_t offset = (uint64_t)(run->first + i) << block->piece_shift;
@@ -251,7 +251,7 @@ static int answer(struct registrar *registrar, const struct piece_run *run,
         message.pieces.pieces[i].address = (uintptr_t)block->host + offset;
         message.pieces.pieces[i].key = piece_of(registrar, run, i)->memory.remote_key;
     }
-    return control_send(registrar->control, &message, err);
+    return control_send(registrar->control, &message, &ended) == 0;
 }
 
 /* ---- The threads ---- */
@@ -279,53 +279,52 @@ static void end_registering(struct registrar *registrar, uint64_t pinned)
     pthread_mutex_unlock(&registrar->lock);
 }
 
-static int register_piece(struct registrar *registrar, struct multifd_ram_block *block,
-                          uint32_t number, struct multifd_error *err)
+static bool register_piece(struct registrar *registrar, struct multifd_ram_block *block,
+                           uint32_t number)
 {
     struct transport_endpoint *endpoint = registrar->session->endpoint;
     struct ram_piece *piece = &block->pieces[number];
     uint8_t *address = block->host + ((uint64_t)number << block->piece_shift);
     uint64_t length = ram_block_piece_length(block, number);
     bool pins = (registrar->access & TRANSPORT_ON_DEMAND) == 0;
+    struct multifd_error err;
     int status;
 
     begin_registering(registrar);
     status = endpoint->ops->register_memory(endpoint, address, length, registrar->access,
-                                            &piece->memory, err);
+                                            &piece->memory, &err);
     end_registering(registrar, status == 0 && pins ? length : 0);
-    if (status == 0) {
-        add_state(registrar, piece, PIECE_REGISTERED);
+    if (status != 0) {
+        session_fail(registrar->session, &err);
+        return false;
     }
-    return status;
+    add_state(registrar, piece, PIECE_REGISTERED);
+    return true;
 }
 
-static int register_run(struct registrar *registrar, const struct piece_run *run,
-                        struct multifd_error *err)
+/* False when there is nothing more to do: the session has failed, or nobody wants to hear more. */
+static bool register_run(struct registrar *registrar, const struct piece_run *run)
 {
     struct multifd_ram_block *block = registrar->session->blocks.blocks[run->block];
 
-    if (registrar->source && registrar->on_demand && ask_for(registrar, run, err) != 0) {
-        return -1;
+    if (registrar->source && registrar->on_demand && !ask_for(registrar, run)) {
+        return false;
     }
     for (uint32_t i = 0; i < run->num; i++) {
-        if (register_piece(registrar, block, run->first + i, err) != 0) {
-            return -1;
+        if (!register_piece(registrar, block, run->first + i)) {
+            return false;
         }
     }
-    return registrar->source ? 0 : answer(registrar, run, err);
+    return registrar->source || answer(registrar, run);
 }
 
 static void *registrar_main(void *arg)
 {
     struct registrar *registrar = arg;
-    struct multifd_error err;
     struct piece_run run;
 
-    while (piece_queue_take(registrar->queue, &run) && !session_has_failed(registrar->session)) {
-        if (register_run(registrar, &run, &err) != 0) {
-            session_fail(registrar->session, &err);
-            break;
-        }
+    while (piece_queue_take(registrar->queue, &run) && !session_has_failed(registrar->session) &&
+           register_run(registrar, &run)) {
     }
     return NULL;
 }

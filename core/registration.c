@@ -16,7 +16,7 @@
 /* More pieces than this are a burden for the device and for the table of them. */
 #define PIECES_MANY 65536u
 
-/* A byte stream needs no registered memory: each block is one piece of 2^63 bytes. */
+/* A piece of 2^63 bytes holds any block. */
 #define WHOLE_BLOCK_SHIFT 63u
 
 static bool on_demand(const struct session *session)
@@ -57,14 +57,16 @@ int registration_check_device(const struct session *session, struct multifd_erro
 {
     struct transport_limits limits;
 
+    if (session->endpoint->stream) {
+        return 0;
+    }
     session->endpoint->ops->limits(session->endpoint, &limits);
     if (session->options.page_size > limits.max_message) {
         return error_set(err, MULTIFD_ERROR_LIMIT,
                          "page-size %u is above the device's limit: max_msg_sz %llu",
                          session->options.page_size, (unsigned long long)limits.max_message);
     }
-    if (session->options.registration == REGISTRATION_ODP && !limits.on_demand &&
-        !session->endpoint->stream) {
+    if (session->options.registration == REGISTRATION_ODP && !limits.on_demand) {
         return error_set(err, MULTIFD_ERROR_LIMIT,
                          "registration odp needs on-demand paging, which the device of the %s "
                          "does not have (see: multifd devices)",
@@ -85,8 +87,7 @@ uint64_t registration_pieces(const struct session *session)
 
 static int split_blocks(struct session *session, uint64_t max_memory, struct multifd_error *err)
 {
-    uint32_t shift =
-        session->endpoint->stream ? WHOLE_BLOCK_SHIFT : log2_of(session->options.piece_size);
+    uint32_t shift = log2_of(session->options.piece_size);
 
     for (uint32_t i = 0; i < session->blocks.num; i++) {
         struct multifd_ram_block *block = session->blocks.blocks[i];
@@ -122,4 +123,14 @@ int registration_split(struct session *session, struct multifd_error *err)
             (unsigned long long)limits.max_regions);
     }
     return registration_check_memory(session, err);
+}
+
+int registration_skip(struct session *session, struct multifd_error *err)
+{
+    for (uint32_t i = 0; i < session->blocks.num; i++) {
+        if (ram_block_split(session->blocks.blocks[i], WHOLE_BLOCK_SHIFT, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }

@@ -23,4 +23,10 @@ int registration_split(struct session *session, struct multifd_error *err);
 /* Pieces of all blocks. */
 uint64_t registration_pieces(const struct session *session);
 
+/*
+ * For a transport that needs no registered memory: each block is one piece, without keys. 0, or -1
+ * with *err.
+ */
+int registration_skip(struct session *session, struct multifd_error *err);
+
 #endif

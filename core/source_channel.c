@@ -116,6 +116,7 @@ static bool look_at_one(struct source_channel *channel)
     if (batch == NULL) {
         return false;
     }
+    /* Without a registrar the transport needs no registered memory. */
     batch->ready = batch->block == NULL || channel->config->registrar == NULL;
     if (batch->block != NULL) {
         packet_writer_look(&channel->writer, batch);

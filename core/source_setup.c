@@ -104,26 +104,32 @@ static int send_blocks(struct multifd_source *source, struct multifd_error *err)
     return 0;
 }
 
-static int start_registering(struct multifd_source *source, struct multifd_error *err)
+static int agree_without_registration(struct multifd_source *source, struct multifd_error *err)
 {
-    source->registrar = registrar_new(&source->session, source->control, true, err);
-    source->config.registrar = source->registrar;
-    return source->registrar == NULL ? -1 : 0;
+    struct message message;
+
+    return registration_skip(&source->session, err) != 0 || send_blocks(source, err) != 0
+               ? -1
+               : control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err);
 }
 
-/*
- * Both sides register from now on, while the session goes on; over a byte stream there is nothing
- * to register.
- */
+/* Both sides register from now on, while the session goes on. */
 static int agree_on_blocks(struct multifd_source *source, struct multifd_error *err)
 {
     struct session *session = &source->session;
     struct message message;
 
-    if (registration_split(session, err) != 0 ||
-        (!session->endpoint->stream && start_registering(source, err) != 0)) {
+    if (session->endpoint->stream) {
+        return agree_without_registration(source, err);
+    }
+    if (registration_split(session, err) != 0) {
         return -1;
     }
+    source->registrar = registrar_new(session, source->control, true, err);
+    if (source->registrar == NULL) {
+        return -1;
+    }
+    source->config.registrar = source->registrar;
     return send_blocks(source, err) != 0 ||
                    control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err) != 0
                ? -1
@@ -206,7 +212,8 @@ static void configure(struct multifd_source *source, uint32_t method)
         .detect_zero_pages = options->zero_page_detection == ZERO_PAGE_DETECTION_MULTIFD,
         .stream = source->session.endpoint->stream,
     };
-    config->on_demand = options->registration == REGISTRATION_ON_DEMAND && !config->writer.stream;
+    config->on_demand =
+        options->registration == REGISTRATION_ON_DEMAND && !source->session.endpoint->stream;
     limiter_init(&config->limiter, options->max_bandwidth);
     config->batches = BATCHES_ALL;
     while (config->batches > BATCHES_LEAST && config->batches * options->channels > BATCHES_ALL) {

@@ -297,6 +297,42 @@ static void memory_is_asked_for_ahead(void **state)
     run_held(&plan, &hold);
 }
 
+/* ---- The end ---- */
+
+/* A page that is zero, which needs no memory. */
+static int queue_one(struct session_pair *pair, uint32_t round, struct multifd_error *err)
+{
+    (void)round;
+    return multifd_queue_page(pair->source, pair->blocks[0].block, 0, err);
+}
+
+/* Pieces that are registered, and told of, while both sides are about to part. */
+static void the_end_does_not_wait_for_memory(void **state)
+{
+    static const struct pair_setting settings[] = {
+        {"piece-size", "1M"}, {"registration-threads", "3"}, {"channels", "1"}, {NULL, NULL}};
+    const struct pair_plan plan = {.name = "early end",
+                                   .settings = settings,
+                                   .blank = true,
+                                   .queue = queue_one,
+                                   .blocks = {{"ram", 2048 * MIB}}};
+
+    (void)state;
+    for (unsigned i = 0; i < (slow_build() ? 5 : 40); i++) {
+        struct fabric_options options;
+        struct session_pair *pair;
+
+        fabric_options_init(&options);
+        options.strict_cm = i % 2 != 0;
+        options.max_delay_us = i % 3 * 100;
+        fabric_reset(&options);
+        pair = run(&plan);
+        check_finished(pair);
+        CHECK(pair, pair->destination_side.statistics.registered_bytes <= 2048 * MIB);
+        pair_delete(&pair);
+    }
+}
+
 /* ---- Many ---- */
 
 static int queue_pattern(struct session_pair *pair, uint32_t round, struct multifd_error *err)
@@ -348,6 +384,7 @@ int main(void)
         cmocka_unit_test(odp_without_the_device),
         cmocka_unit_test(nobody_waits_for_the_last_piece),
         cmocka_unit_test(memory_is_asked_for_ahead),
+        cmocka_unit_test(the_end_does_not_wait_for_memory),
         cmocka_unit_test(every_mode_with_every_method),
     };
 

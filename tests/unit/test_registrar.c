@@ -304,8 +304,8 @@ static void an_answer_cannot_be_sent(void **state)
     around.fail_send = true;
     around.session.options.registration_threads = 1;
     registrar_start(false, REGISTRATION_ALL);
-    registrar_await(&around.calls_num, 3); /* the run of 16 MiB, then no more */
-    assert_int_equal(around.error.code, MULTIFD_ERROR_DISCONNECTED);
+    registrar_await(&around.calls_num, 3);           /* the run of 16 MiB, then no more */
+    assert_int_equal(around.error.code, MULTIFD_OK); /* it is not the registrar's failure */
 }
 
 static void a_request_cannot_be_sent(void **state)
@@ -316,7 +316,7 @@ static void a_request_cannot_be_sent(void **state)
     want(0, 0);
     usleep(20000);
     registrar_await(&around.calls_num, 0);
-    assert_int_equal(around.error.code, MULTIFD_ERROR_DISCONNECTED);
+    assert_int_equal(around.error.code, MULTIFD_OK); /* it is not the registrar's failure */
 }
 
 static void assert_not_started(enum multifd_error_code code, const char *part)
