@@ -231,6 +231,64 @@ static void one_bad_file_leaves_none(void **state)
     assert_false(exists("a"));
 }
 
+static void only_files_that_are_new(void **state)
+{
+    static char later[] = "later";
+    struct ram_spec items[] = {{name, path, 0}, {later, later, 0}};
+    const struct ram_specs specs = {items, 2};
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(later, 'x', PAGE);
+    struct ram_files *files = ram_files_new(&specs, PAGE);
+    assert_false(ram_files_are_new(files));
+    assert_int_equal(unlink(later), 0);
+    assert_true(ram_files_are_new(files));
+    assert_int_equal(ram_files_open_destination(files, &err), 0);
+    write_file(path, 'x', PAGE); /* somebody was faster */
+    assert_null(ram_files_offer(files, name, PAGE, &err));
+    assert_non_null(strstr(err.message, "File exists"));
+    assert_non_null(ram_files_offer(files, later, PAGE, &err));
+    ram_files_delete(&files);
+    assert_content(path, 'x', PAGE); /* and keeps his */
+    assert_false(exists(later));
+}
+
+static uint64_t bytes_of(const char *where)
+{
+    struct stat status;
+
+    assert_int_equal(stat(where, &status), 0);
+    return (uint64_t)status.st_blocks * 512;
+}
+
+/* Data, a large hole, data, a hole too small, data, a hole to the end. */
+static void holes_of_a_source_stay_holes(void **state)
+{
+    const uint64_t data[] = {0, 5 << 20, (5 << 20) + 64 * PAGE};
+    const uint64_t length = 9 << 20;
+    struct multifd_error err = {0};
+
+    (void)state;
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    for (size_t i = 0; i < sizeof(data) / sizeof(data[0]); i++) {
+        assert_int_equal(fseek(out, (long)data[i], SEEK_SET), 0);
+        assert_int_equal(fputc((int)i + 1, out), (int)i + 1);
+    }
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(truncate(path, (off_t)length), 0);
+    struct ram_file *file = ram_file_open_source(&spec, PAGE, &err);
+    assert_non_null(file);
+    const char *host = ram_file_host(file);
+    for (uint64_t at = 0; at < length; at++) {
+        bool is_data = at == data[0] || at == data[1] || at == data[2];
+        assert_int_equal(host[at] != 0, is_data);
+    }
+    ram_file_delete(&file);
+    assert_in_range(bytes_of(path), 3 * PAGE, 65 * PAGE + (1 << 20));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +307,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(destination_refuses, enter_memory, leave),
         cmocka_unit_test_setup_teardown(files_wait_for_the_offer, enter_disk, leave),
         cmocka_unit_test_setup_teardown(one_bad_file_leaves_none, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(only_files_that_are_new, enter_disk, leave),
+        cmocka_unit_test_setup_teardown(only_files_that_are_new, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(holes_of_a_source_stay_holes, enter_memory, leave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

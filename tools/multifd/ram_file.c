@@ -2,6 +2,7 @@
 #include "ram_file.h"
 
 #include "fail.h"
+#include "ram_holes.h"
 #include "units.h"
 
 #include <errno.h>
@@ -128,7 +129,7 @@ static bool reopen_for_writing(struct ram_file *file)
     return true;
 }
 
-static int map_source(struct ram_file *file, struct multifd_error *err)
+static int map_as_pinnable(struct ram_file *file, struct multifd_error *err)
 {
     if (kernel_pins_read_only_mappings()) {
         return map(file, PROT_READ, MAP_SHARED, err);
@@ -137,6 +138,17 @@ static int map_source(struct ram_file *file, struct multifd_error *err)
         return map(file, PROT_READ | PROT_WRITE, MAP_SHARED, err);
     }
     return map(file, PROT_READ, MAP_PRIVATE, err);
+}
+
+static int map_source(struct ram_file *file, struct multifd_error *err)
+{
+    if (map_as_pinnable(file, err) != 0) {
+        return -1;
+    }
+    if (file->memory) {
+        ram_holes_cover(file->fd, file->host, file->length);
+    }
+    return 0;
 }
 
 struct ram_file *ram_file_open_source(const struct ram_spec *spec, uint64_t page_size,
@@ -234,20 +246,35 @@ static int map_destination(struct ram_file *file, struct multifd_error *err)
     return map(file, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, err);
 }
 
-struct ram_file *ram_file_open_destination(const struct ram_spec *spec, uint64_t length,
-                                           uint64_t page_size, struct multifd_error *err)
+typedef int opener(struct ram_file *file, uint64_t length, struct multifd_error *err);
+
+static struct ram_file *open_destination(const struct ram_spec *spec, opener *open_file,
+                                         uint64_t length, uint64_t page_size,
+                                         struct multifd_error *err)
 {
     struct ram_file *file = file_new(spec->path, err);
 
     if (file == NULL) {
         return NULL;
     }
-    if (open_or_create(file, length, err) == 0 && check_length(file, length, page_size, err) == 0 &&
+    if (open_file(file, length, err) == 0 && check_length(file, length, page_size, err) == 0 &&
         map_destination(file, err) == 0) {
         return file;
     }
     ram_file_delete(&file);
     return NULL;
+}
+
+struct ram_file *ram_file_open_destination(const struct ram_spec *spec, uint64_t length,
+                                           uint64_t page_size, struct multifd_error *err)
+{
+    return open_destination(spec, open_or_create, length, page_size, err);
+}
+
+struct ram_file *ram_file_create(const struct ram_spec *spec, uint64_t length, uint64_t page_size,
+                                 struct multifd_error *err)
+{
+    return open_destination(spec, create, length, page_size, err);
 }
 
 void *ram_file_host(const struct ram_file *file)

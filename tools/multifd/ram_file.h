@@ -32,6 +32,10 @@ struct ram_file *ram_file_open_source(const struct ram_spec *spec, uint64_t page
 struct ram_file *ram_file_open_destination(const struct ram_spec *spec, uint64_t length,
                                            uint64_t page_size, struct multifd_error *err);
 
+/* The same, but of a file that does not exist: what is mapped is zero. */
+struct ram_file *ram_file_create(const struct ram_spec *spec, uint64_t length, uint64_t page_size,
+                                 struct multifd_error *err);
+
 /* The mapping: ram_file_length bytes, valid until ram_file_delete. */
 void *ram_file_host(const struct ram_file *file);
 uint64_t ram_file_length(const struct ram_file *file);

@@ -3,6 +3,7 @@
 
 #include "fail.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct dropped {
 struct ram_files {
     const struct ram_specs *specs;
     uint64_t page_size;
+    bool only_new;
     struct dropped *dropped;
     struct ram_file *files[]; /* one for each of specs, NULL until open */
 };
@@ -60,6 +62,24 @@ static int check_sizes(const struct ram_files *files, struct multifd_error *err)
     return 0;
 }
 
+bool ram_files_are_new(struct ram_files *files)
+{
+    for (size_t i = 0; i < files->specs->count; i++) {
+        if (access(files->specs->items[i].path, F_OK) == 0 || errno != ENOENT) {
+            return false;
+        }
+    }
+    files->only_new = true;
+    return true;
+}
+
+static struct ram_file *open_destination(const struct ram_files *files, const struct ram_spec *spec,
+                                         uint64_t length, struct multifd_error *err)
+{
+    return files->only_new ? ram_file_create(spec, length, files->page_size, err)
+                           : ram_file_open_destination(spec, length, files->page_size, err);
+}
+
 int ram_files_open_destination(struct ram_files *files, struct multifd_error *err)
 {
     if (check_sizes(files, err) != 0) {
@@ -70,7 +90,7 @@ int ram_files_open_destination(struct ram_files *files, struct multifd_error *er
         if (spec->size == 0 && access(spec->path, F_OK) != 0) {
             continue;
         }
-        files->files[i] = ram_file_open_destination(spec, spec->size, files->page_size, err);
+        files->files[i] = open_destination(files, spec, spec->size, err);
         if (files->files[i] == NULL) {
             return -1;
         }
@@ -126,7 +146,7 @@ void *ram_files_offer(void *opaque, const char *name, uint64_t length, struct mu
         if (files->files[i] != NULL || strcmp(spec->name, name) != 0) {
             continue;
         }
-        files->files[i] = ram_file_open_destination(spec, length, files->page_size, err);
+        files->files[i] = open_destination(files, spec, length, err);
         return files->files[i] == NULL ? NULL : ram_file_host(files->files[i]);
     }
     (void)tool_fail(err, MULTIFD_ERROR_MISMATCH,

@@ -13,6 +13,12 @@ struct ram_files *ram_files_new(const struct ram_specs *specs, uint64_t page_siz
 /* Opens every file of a source. */
 int ram_files_open_source(struct ram_files *files, struct multifd_error *err);
 
+/*
+ * Destination: whether no file exists. If so, from now on only files that do not exist are opened,
+ * so that what is received into is zero at first.
+ */
+bool ram_files_are_new(struct ram_files *files);
+
 /* Opens the files of a destination that exist or have a size; others wait for ram_files_offer. */
 int ram_files_open_destination(struct ram_files *files, struct multifd_error *err);
 

@@ -38,6 +38,10 @@ static int create(struct session *session, struct multifd_error *err)
     if (check_agreed(&session->args, err) != 0) {
         return -1;
     }
+    if (!session->args.fresh_memory_given && ram_files_are_new(session->files) &&
+        multifd_options_set(session->args.options, "fresh-memory", "on", err) != 0) {
+        return -1;
+    }
     session->view.destination =
         multifd_destination_new(session->args.address, session->args.options, err);
     return session->view.destination == NULL ? -1 : 0;

@@ -69,6 +69,9 @@ int session_args_set_library(void *opaque, const struct cli_option *option, cons
     if (strcmp(option->name, "channels") == 0 || strcmp(option->name, "method") == 0) {
         args->agreed = option->name;
     }
+    if (strcmp(option->name, "fresh-memory") == 0) {
+        args->fresh_memory_given = true;
+    }
     /* The command itself needs the page size too. */
     return strcmp(option->name, "page-size") == 0 ? set_page_size(args, value, err) : 0;
 }

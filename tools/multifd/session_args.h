@@ -12,8 +12,9 @@ struct session_args {
     struct ram_specs rams;
     struct multifd_options *options;
     uint64_t page_size;
-    bool qemu;          /* the source is QEMU (recv) */
-    const char *agreed; /* an option given that is agreed on with no source but QEMU (recv) */
+    bool qemu;                  /* the source is QEMU (recv) */
+    const char *agreed;         /* an option that is agreed on with no source but QEMU (recv) */
+    bool fresh_memory_given;    /* the option; otherwise it depends on the files (recv) */
     uint64_t stats_interval_ns; /* 0 for no statistics */
     bool json;
     bool quiet;
