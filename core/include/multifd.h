@@ -10,7 +10,7 @@
  *   multifd_source_new                        multifd_destination_new
  *   multifd_source_add_block (each block)     multifd_destination_add_block (each block)
  *                                             multifd_load_setup           listens
- *   multifd_save_setup          <-- connects, agrees, registers -->
+ *   multifd_save_setup          <-- connects, agrees -->
  *                                             multifd_recv_new_channel     until
  *                                             multifd_recv_all_channels_created
  *   multifd_queue_page (each page)
@@ -150,13 +150,13 @@ struct multifd_statistics {
     uint64_t packets;      /* packets, SYNC packets included */
     uint64_t syncs;        /* rounds ended */
     uint64_t total_ns;     /* from setup's start to the end of finish, or to now */
-    uint64_t setup_ns;     /* connecting, agreeing, registering */
+    uint64_t setup_ns;     /* connecting and agreeing */
     uint64_t transfer_ns;  /* from the first page queued (source) or the end of setup (destination)
                               to  the end of the last sync */
     uint64_t sync_ns;      /* time spent in syncs (source) */
     uint64_t verify_ns;    /* comparing hashes at the end */
-    uint64_t registered_bytes; /* guest memory pinned */
-    uint64_t register_ns;      /* time that registering took */
+    uint64_t registered_bytes; /* guest memory pinned on this side, at its most; 0 with odp */
+    uint64_t register_ns;      /* time in which at least one thread was registering memory */
     /* Packets that waited, at the source: for the destination to take others, and for room. */
     uint64_t credit_stalls;
     uint64_t queue_stalls;
@@ -202,8 +202,13 @@ struct multifd_ram_block *multifd_source_add_block(struct multifd_source *source
                                                    struct multifd_error *err);
 
 /*
- * Connects, agrees with the destination on the session and its RAM blocks, registers memory and
- * starts one thread per channel. Blocks until every channel is up.
+ * Connects, agrees with the destination on the session and its RAM blocks, and starts one thread
+ * per channel. Blocks until every channel is up.
+ *
+ * From then on both sides register memory with their devices while pages are sent, and a packet
+ * waits for the memory that it needs. The option "registration" says how much: `all`, in order;
+ * `on-demand`, what has pages to send that are not zero; `odp`, all, but none of it pinned. What
+ * fails then fails the session, as anything else does.
  */
 int multifd_save_setup(struct multifd_source *source, struct multifd_error *err);
 
