@@ -115,9 +115,10 @@ struct multifd_recv_params {
  * data path: what they need is allocated in the set-up.
  *
  * Over verbs a packet's payload is written into memory of the destination that is made for
- * payloads, and only then does its header follow. The destination copies it out of there before the
- * recv hook sees it. Each packet is decompressed alone: packets of a session go over several
- * channels, and pages over another one in the next round.
+ * payloads, and only then does its header follow; the destination copies it out of there before the
+ * recv hook sees it. Over sockets it follows its header. A method need not care, unless it makes
+ * streams: packets of a session go over several channels, and a page over another one in the next
+ * round, so each packet is decompressed alone.
  *
  * send_setup: source, once per channel while channels are set up. Allocates iov with one extra slot
  *   for the header (page_count + 1 slots); may set write_flags; may hang its state on
