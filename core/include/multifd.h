@@ -152,7 +152,7 @@ struct multifd_statistics {
     uint64_t total_ns;     /* from setup's start to the end of finish, or to now */
     uint64_t setup_ns;     /* connecting and agreeing */
     uint64_t transfer_ns;  /* from the first page queued (source) or the end of setup (destination)
-                              to  the end of the last sync */
+                              to the end of the last sync */
     uint64_t sync_ns;      /* time spent in syncs (source) */
     uint64_t verify_ns;    /* comparing hashes at the end */
     uint64_t registered_bytes; /* guest memory pinned on this side, at its most; 0 with odp */
