@@ -64,7 +64,7 @@ static const struct option_entry entries[] = {
     {OPTION_COUNT, FIELD(window), .least = 1, .most = 1024},
     {OPTION_TEXT, FIELD(method)},
     {OPTION_LEVEL, FIELD(zlib_level), .least = 0, .most = 9},
-    {OPTION_LEVEL, FIELD(zstd_level), .least = (uint64_t)-7, .most = 20},
+    {OPTION_LEVEL, FIELD(zstd_level), .least = (uint64_t)-7, .most = 20, .not_zero = true},
     {OPTION_CHOICE, FIELD(zero_page_detection), .choices = detection_choices},
     {OPTION_SIZE, FIELD(max_bandwidth), .least = 0, .most = KIB * KIB * KIB * KIB},
     {OPTION_FLAG, FIELD(verify)},

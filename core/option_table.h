@@ -26,6 +26,7 @@ struct option_entry {
     uint64_t unit_ns;           /* OPTION_TIME: nanoseconds of one */
     bool power_of_two;          /* the value must be one */
     bool or_auto;               /* OPTION_SIZE: "auto" is a value too, which is 0 */
+    bool not_zero;              /* OPTION_LEVEL: 0 is none */
     const char *const *choices; /* OPTION_CHOICE: ended by NULL */
 };
 

@@ -95,6 +95,9 @@ static int parse_level(const struct option_entry *entry, const char *name, const
         return error_set(err, MULTIFD_ERROR_INVALID, "option %s: %s is not from %lld to %lld", name,
                          value, (long long)entry->least, (long long)entry->most);
     }
+    if (level == 0 && entry->not_zero) {
+        return refuse(name, value, "a level", err);
+    }
     *number = (uint64_t)level;
     return 0;
 }

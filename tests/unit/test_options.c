@@ -222,6 +222,8 @@ static void values_that_make_no_sense(void **state)
         {"zstd-level", ""},
         {"zstd-level", "-"},
         {"zstd-level", "--1"},
+        {"zstd-level", "0"},
+        {"zstd-level", "-0"},
         {"zstd-level", "-4294967295"},
         {"zero-page-detection", "on"},
     };
