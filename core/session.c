@@ -34,6 +34,8 @@ static int prepare_qemu(struct session *session, struct multifd_error *err)
 
 static int check_options(const struct multifd_options *options, struct multifd_error *err)
 {
+    uint32_t method;
+
     if (options->piece_size != 0 && options->piece_size < options->page_size) {
         return error_set(err, MULTIFD_ERROR_INVALID,
                          "option piece-size: %llu is below the page size %u",
@@ -42,7 +44,8 @@ static int check_options(const struct multifd_options *options, struct multifd_e
     if (options->transport.gid_index >= 0 && options->transport.ib_dev[0] == '\0') {
         return error_set(err, MULTIFD_ERROR_INVALID, "option gid-index needs ib-dev");
     }
-    return 0;
+    /* Not when the option is set: a method may be registered after that. */
+    return method_table_find(&options->methods, options->method, &method, err);
 }
 
 int session_init(struct session *session, const char *peer, const char *address,

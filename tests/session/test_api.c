@@ -106,6 +106,7 @@ static void options_that_contradict(void **state)
     } cases[] = {
         {{"page-size", "2M", "piece-size", "1M"}, "piece-size: 1048576 is below the page size"},
         {{"gid-index", "1", "poll", "0"}, "gid-index needs ib-dev"},
+        {{"method", "repeat", "poll", "0"}, "unknown method \"repeat\""},
     };
     struct multifd_error err;
 

@@ -56,6 +56,8 @@ static void wrong_usage(void **state)
     assert_ends(&command_send, ADDRESS " --ram a=x --page-size 3000", CLI_EXIT_WRONG, "page-size");
     assert_ends(&command_send, ADDRESS " --ram a=x --channels 256", CLI_EXIT_WRONG, "channels");
     assert_ends(&command_send, ADDRESS " --ram a=x --channels 0", CLI_EXIT_WRONG, "channels");
+    assert_ends(&command_send, ADDRESS " --ram a=x --method none", CLI_EXIT_WRONG,
+                "unknown method");
     assert_ends(&command_send, ADDRESS " --ram a=x --timeout soon", CLI_EXIT_WRONG, "timeout");
     for (size_t i = 0; i < sizeof(no_intervals) / sizeof(no_intervals[0]); i++) {
         char line[128];
