@@ -224,12 +224,13 @@ static int place_payload(struct packet_reader *reader, struct multifd_error *err
         is_stream(reader) ? packet_payload_max(config->page_count, config->page_size, true) : whole;
 
     reader->params.payload = NULL;
-    if (length == 0 || length > most) {
-        return refuse_size(reader, err);
-    }
+    /* First, since a source with another method is best told by the packet's flags. */
     if ((is_uncompressed(reader) || config->slots == 0) &&
         multifd_nocomp_ops.recv(&reader->params, err) != 0) {
         return -1;
+    }
+    if (length == 0 || length > most) {
+        return refuse_size(reader, err);
     }
     if (length == whole && !is_stream(reader)) {
         read_to_pages(reader);
