@@ -59,6 +59,19 @@ void socket_output_send(struct socket_output *output, const struct transport_wri
     socket_output_flush(output);
 }
 
+/*
+ * The first cause stays: what is sent later fails because of it. Whatever it is, the connection is
+ * of no use any more, and the receiving half has to come upon its end.
+ */
+static void give_up(struct socket_output *output, int errnum)
+{
+    if (output->errnum == 0) {
+        output->errnum = errnum;
+    }
+    output->iov_first = output->iov_end;
+    (void)shutdown(output->fd, SHUT_RDWR);
+}
+
 void socket_output_flush(struct socket_output *output)
 {
     while (!socket_output_is_idle(output)) {
@@ -73,8 +86,7 @@ void socket_output_flush(struct socket_output *output)
         } else if (errno == EAGAIN) {
             return;
         } else if (errno != EINTR) {
-            output->errnum = errno;
-            output->iov_first = output->iov_end;
+            give_up(output, errno);
         }
     }
 }
