@@ -18,6 +18,8 @@
 
 #define SOCKET_FLAGS (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
 
+#define NO_ROOM_SLEEP_MS 10
+
 void socket_name(const struct transport_address *address, char name[SOCKET_NAME_MAX])
 {
     if (address->kind == TRANSPORT_UNIX) {
@@ -179,6 +181,24 @@ int socket_accept(int listener, char name[SOCKET_NAME_MAX])
 
 /* ---- Connecting ---- */
 
+/*
+ * As connect(2), but a unix socket's listener that has no room for one more, which TCP keeps trying
+ * by itself, is tried again until the deadline.
+ */
+static int connect_when_there_is_room(int fd, const struct sockaddr *address, socklen_t length,
+                                      uint64_t deadline_ns, int wake_fd)
+{
+    struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
+
+    while (connect(fd, address, length) != 0) {
+        if (errno != EAGAIN || clock_now_ns() >= deadline_ns ||
+            poll(&wake, 1, NO_ROOM_SLEEP_MS) > 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int connect_to(const struct sockaddr *address, socklen_t length, const char *name,
                       uint64_t deadline_ns, int wake_fd, struct multifd_error *err)
 {
@@ -189,7 +209,7 @@ static int connect_to(const struct sockaddr *address, socklen_t length, const ch
     if (fd < 0) {
         return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errno, "socket");
     }
-    if (connect(fd, address, length) != 0) {
+    if (connect_when_there_is_room(fd, address, length, deadline_ns, wake_fd) != 0) {
         errnum = errno;
         if (errnum == EINPROGRESS) {
             if (socket_wait(fd, POLLOUT, name, deadline_ns, wake_fd, err) != 0) {
