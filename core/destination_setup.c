@@ -8,8 +8,12 @@
 
 #include <string.h>
 
-/* What the source may want at the least; smaller pieces would make the table of them a burden. */
+/*
+ * What the source may want: smaller pieces would make the table of them a burden, and the payload
+ * of larger pages has a length that does not fit its field.
+ */
 #define PAGE_SIZE_LEAST   1024u
+#define PAGE_SIZE_MOST    (1u << 30)
 #define PIECE_SHIFT_LEAST 20u
 
 static int check_hello(const struct multifd_destination *destination,
@@ -17,7 +21,8 @@ static int check_hello(const struct multifd_destination *destination,
 {
     const struct multifd_options *options = &destination->session.options;
 
-    if (hello->page_size < PAGE_SIZE_LEAST || !is_power_of_two(hello->page_size)) {
+    if (hello->page_size < PAGE_SIZE_LEAST || hello->page_size > PAGE_SIZE_MOST ||
+        !is_power_of_two(hello->page_size)) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL, "the source's page size %u is none",
                          hello->page_size);
     }
