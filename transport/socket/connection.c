@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -87,17 +88,25 @@ static int listen_at(const struct sockaddr *address, socklen_t length, uint32_t 
     return fd;
 }
 
-/* Whether a socket's file is there, but nobody listens behind it. */
+/*
+ * Whether a socket's file is there, but nobody listens behind it. To connect to a file that is no
+ * socket is refused too.
+ */
 static bool is_left_over(const struct sockaddr_un *local)
 {
-    int fd = socket(AF_UNIX, SOCKET_FLAGS, 0);
+    struct stat status;
     bool left_over;
+    int fd;
 
+    if (lstat(local->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+        return false;
+    }
+    fd = socket(AF_UNIX, SOCKET_FLAGS, 0);
     if (fd < 0) {
         return false;
     }
     left_over = connect(fd, (const struct sockaddr *)local, sizeof(*local)) != 0 &&
-                errno == ECONNREFUSED; /* not of a file that is no socket either: ENOTSOCK */
+                errno == ECONNREFUSED;
     close(fd);
     return left_over;
 }
