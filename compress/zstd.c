@@ -18,6 +18,7 @@ struct zstd_sender {
 struct zstd_receiver {
     ZSTD_DCtx *context;
     uint8_t *buffer; /* see pages_output */
+    bool begun;      /* over a byte stream: the frame's beginning has come */
 };
 
 /*
@@ -176,19 +177,28 @@ static int refuse(size_t status, struct multifd_error *err)
 }
 
 /*
- * Finds where the first frame ends. It must be one of today's format: libzstd would also take
- * frames of its first versions, whose decoders are old and allocate memory, and skip such as hold
- * no content at all.
+ * A frame must be one of today's format: libzstd would also take frames of its first versions,
+ * whose decoders are old and allocate memory, and skip such as hold no content at all.
  */
-static int find_frame(const struct multifd_recv_params *p, size_t *length,
-                      struct multifd_error *err)
+static int check_magic(const struct multifd_recv_params *p, struct multifd_error *err)
 {
     static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
-    unsigned long long content;
 
     if (p->next_packet_size < sizeof(magic) || memcmp(p->payload, magic, sizeof(magic)) != 0) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL,
                          "packet refused: zstd: the payload is not a frame");
+    }
+    return 0;
+}
+
+/* Finds where the first frame ends. */
+static int find_frame(const struct multifd_recv_params *p, size_t *length,
+                      struct multifd_error *err)
+{
+    unsigned long long content;
+
+    if (check_magic(p, err) != 0) {
+        return -1;
     }
     *length = ZSTD_findFrameCompressedSize(p->payload, p->next_packet_size);
     if (ZSTD_isError(*length)) {
@@ -244,15 +254,20 @@ static int decompress(ZSTD_DCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in
  * up to libzstd's own limit of 128 MiB, which is what level 20 takes. Output that is left over when
  * the pages are full comes to light with one byte more of room.
  */
-static int decompress_piece(const struct multifd_recv_params *p, ZSTD_DCtx *context, void *output,
-                            struct multifd_error *err)
+static int decompress_piece(const struct multifd_recv_params *p, struct zstd_receiver *receiver,
+                            void *output, struct multifd_error *err)
 {
+    ZSTD_DCtx *context = receiver->context;
     ZSTD_inBuffer in = {.src = p->payload, .size = p->next_packet_size};
     ZSTD_outBuffer out = {.dst = output, .size = pages_bytes(p)};
     uint8_t more;
     ZSTD_outBuffer rest = {.dst = &more, .size = sizeof(more)};
     bool ended = false;
 
+    if (!receiver->begun && check_magic(p, err) != 0) {
+        return -1;
+    }
+    receiver->begun = true;
     if (decompress(context, &out, &in, &ended, err) != 0) {
         return -1;
     }
@@ -270,7 +285,7 @@ static int decompress_piece(const struct multifd_recv_params *p, ZSTD_DCtx *cont
 
 static int zstd_recv(struct multifd_recv_params *p, struct multifd_error *err)
 {
-    const struct zstd_receiver *receiver = p->compress_data;
+    struct zstd_receiver *receiver = p->compress_data;
     uint8_t *output;
     int status;
 
@@ -278,7 +293,7 @@ static int zstd_recv(struct multifd_recv_params *p, struct multifd_error *err)
         return -1;
     }
     output = pages_output(p, receiver->buffer);
-    status = p->stream != 0 ? decompress_piece(p, receiver->context, output, err)
+    status = p->stream != 0 ? decompress_piece(p, receiver, output, err)
                             : decompress_frame(p, receiver->context, output, err);
     if (status != 0) {
         return -1;
