@@ -20,10 +20,11 @@ static void *allocate(size_t size)
     return memory;
 }
 
-void rig_make(struct rig *rig, const struct rig_method *method, uint32_t page_size,
-              uint32_t page_count, int level)
+static void make(struct rig *rig, const struct rig_method *method, uint32_t page_size,
+                 uint32_t page_count, int level, uint32_t stream)
 {
     struct multifd_error err = ERROR_UNTOUCHED;
+    uint32_t payload_max;
 
     memset(rig, 0, sizeof(*rig));
     rig->method = method;
@@ -34,17 +35,41 @@ void rig_make(struct rig *rig, const struct rig_method *method, uint32_t page_si
     rig->destination = allocate(rig->ram_bytes);
     rig->offsets = allocate(page_count * sizeof(*rig->offsets));
     memset(rig->destination, RIG_CANARY, rig->ram_bytes);
+    payload_max = page_size * page_count * (stream + 1);
     rig->send = (struct multifd_send_params){.page_size = page_size,
                                              .page_count = page_count,
+                                             .stream = stream,
                                              .host = rig->source,
                                              .level = level,
-                                             .payload = allocate((size_t)page_size * page_count),
-                                             .payload_max = page_size * page_count};
-    rig->recv = (struct multifd_recv_params){
-        .page_size = page_size, .page_count = page_count, .host = rig->destination};
+                                             .payload = allocate(payload_max),
+                                             .payload_max = payload_max};
+    rig->recv = (struct multifd_recv_params){.page_size = page_size,
+                                             .page_count = page_count,
+                                             .stream = stream,
+                                             .host = rig->destination};
     assert_int_equal(method->ops->send_setup(&rig->send, &err), 0);
     assert_int_equal(method->ops->recv_setup(&rig->recv, &err), 0);
     assert_untouched(&err);
+}
+
+void rig_make(struct rig *rig, const struct rig_method *method, uint32_t page_size,
+              uint32_t page_count, int level)
+{
+    make(rig, method, page_size, page_count, level, 0);
+}
+
+void rig_make_stream(struct rig *rig, const struct rig_method *method, uint32_t page_size,
+                     uint32_t page_count, int level)
+{
+    make(rig, method, page_size, page_count, level, 1);
+}
+
+void rig_renew_receiver(struct rig *rig)
+{
+    struct multifd_error err;
+
+    rig->method->ops->recv_cleanup(&rig->recv);
+    assert_int_equal(rig->method->ops->recv_setup(&rig->recv, &err), 0);
 }
 
 void rig_release(struct rig *rig)
@@ -179,7 +204,7 @@ bool rig_is_compressed(const struct rig *rig)
     assert_int_equal(p->flags, rig->method->flag);
     assert_int_equal(p->iovs_num, 2);
     assert_ptr_equal(p->iov[1].iov_base, p->payload);
-    assert_true(total < (size_t)rig->pages * rig->page_size);
+    assert_true(p->stream != 0 || total < (size_t)rig->pages * rig->page_size);
     return true;
 }
 

@@ -37,7 +37,13 @@ struct rig {
 /* Both channels are set up; a packet takes page_count pages. */
 void rig_make(struct rig *rig, const struct rig_method *method, uint32_t page_size,
               uint32_t page_count, int level);
+/* The same over a byte stream, where a channel's payloads are pieces of one. */
+void rig_make_stream(struct rig *rig, const struct rig_method *method, uint32_t page_size,
+                     uint32_t page_count, int level);
 void rig_release(struct rig *rig);
+
+/* A receiving channel that has seen nothing, in the place of the rig's. */
+void rig_renew_receiver(struct rig *rig);
 
 /* Which pages are the packet's. */
 void rig_adjacent(struct rig *rig, uint32_t pages);

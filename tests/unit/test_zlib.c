@@ -146,6 +146,61 @@ static void a_reach_before_the_pages_is_refused(void **state)
     rig_refuses(&rig, stream, sizeof(stream), "zlib: invalid distance too far back");
 }
 
+/* ---- Over a byte stream ---- */
+
+static int make_stream(void **state)
+{
+    mock_setup(state);
+    rig_make_stream(&rig, &method, PAGE, PAGES, 1);
+    rig_adjacent(&rig, 1);
+    rig_fill_text(&rig);
+    return 0;
+}
+
+/* QEMU's pieces end so, and only the first one begins with a header. */
+static void pieces_end_with_a_marker(void **state)
+{
+    static const uint8_t marker[] = {0x00, 0x00, 0xff, 0xff};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        rig_pass(&rig);
+        assert_memory_equal(rig.send.payload + rig.send.next_packet_size - 4, marker, 4);
+        assert_int_equal(rig.send.payload[0] == 0x78 && rig.send.payload[1] == 0x01, i == 0);
+    }
+}
+
+static void a_stream_that_ends_is_refused(void **state)
+{
+    const size_t length = compress_with(15, NULL);
+    struct multifd_error err;
+
+    (void)state;
+    rig_refuses(&rig, payload, length, "cut off");
+    rig_renew_receiver(&rig);
+    assert_int_equal(rig_receive(&rig, payload, length - 1, &err), 0); /* its pages are there */
+    rig_prepare(&rig);
+    rig_refuses(&rig, rig.send.payload, rig.send.next_packet_size, "incorrect data check");
+}
+
+static void pieces_that_fail_on_this_side(void **state)
+{
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    (void)state;
+    rig_prepare(&rig);
+    mock_fail_nth("inflate", 1, ENOMEM);
+    assert_int_equal(rig_receive(&rig, rig.send.payload, rig.send.next_packet_size, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_METHOD, "zlib: inflate: insufficient memory");
+    rig_renew_receiver(&rig);
+    mock_fail_nth("inflate", 2, ENOMEM); /* the look for output that is left */
+    assert_int_equal(rig_receive(&rig, rig.send.payload, rig.send.next_packet_size, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_METHOD, "zlib: inflate: insufficient memory");
+    mock_fail("deflate", ENOMEM);
+    assert_int_equal(multifd_zlib_ops.send_prepare(&rig.send, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_METHOD, "zlib: deflate: stream error");
+}
+
 static void no_compressor_is_an_error(void **state)
 {
     struct multifd_send_params p = {.page_size = PAGE, .page_count = PAGES, .level = 7};
@@ -203,6 +258,8 @@ static void what_fails_on_this_side_is_not_the_peer_s_fault(void **state)
 
 #define with_rig(function) cmocka_unit_test_setup_teardown(function, make, release)
 
+#define with_stream(function) cmocka_unit_test_setup_teardown(function, make_stream, release)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +274,9 @@ int main(void)
         mocked_test(a_level_that_zlib_has_not_is_an_error),
         mocked_test(no_decompressor_is_an_error),
         with_rig(what_fails_on_this_side_is_not_the_peer_s_fault),
+        with_stream(pieces_end_with_a_marker),
+        with_stream(a_stream_that_ends_is_refused),
+        with_stream(pieces_that_fail_on_this_side),
     };
 
     return cmocka_run_group_tests_name("compress/zlib", tests, NULL, NULL);

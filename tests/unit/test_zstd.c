@@ -29,6 +29,13 @@ size_t __real_ZSTD_decompressDCtx(ZSTD_DCtx *context, void *to, size_t room, con
 size_t __wrap_ZSTD_decompressDCtx(ZSTD_DCtx *context, void *to, size_t room, const void *from,
                                   size_t bytes);
 
+size_t __real_ZSTD_compressStream2(ZSTD_CCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in,
+                                   ZSTD_EndDirective end);
+size_t __wrap_ZSTD_compressStream2(ZSTD_CCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in,
+                                   ZSTD_EndDirective end);
+size_t __real_ZSTD_decompressStream(ZSTD_DStream *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in);
+size_t __wrap_ZSTD_decompressStream(ZSTD_DStream *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in);
+
 /* As the library returns an error. */
 static size_t error_of(ZSTD_ErrorCode code)
 {
@@ -65,6 +72,19 @@ size_t __wrap_ZSTD_decompressDCtx(ZSTD_DCtx *context, void *to, size_t room, con
     return mock_check("decompressDCtx") != 0
                ? error_of(ZSTD_error_memory_allocation)
                : __real_ZSTD_decompressDCtx(context, to, room, from, bytes);
+}
+
+size_t __wrap_ZSTD_compressStream2(ZSTD_CCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in,
+                                   ZSTD_EndDirective end)
+{
+    return mock_check("compressStream2") != 0 ? error_of(ZSTD_error_memory_allocation)
+                                              : __real_ZSTD_compressStream2(context, out, in, end);
+}
+
+size_t __wrap_ZSTD_decompressStream(ZSTD_DStream *context, ZSTD_outBuffer *out, ZSTD_inBuffer *in)
+{
+    return mock_check("decompressStream") != 0 ? error_of(ZSTD_error_memory_allocation)
+                                               : __real_ZSTD_decompressStream(context, out, in);
 }
 
 static int make(void **state)
@@ -246,6 +266,70 @@ static void a_frame_that_is_skipped_may_not_follow(void **state)
     rig_refuses(&rig, rig.send.payload, length + sizeof(skippable), "8 bytes behind the end");
 }
 
+/* ---- Over a byte stream ---- */
+
+static int make_stream(void **state)
+{
+    mock_setup(state);
+    rig_make_stream(&rig, &method, PAGE, PAGES, 1);
+    rig_adjacent(&rig, 1);
+    rig_fill_text(&rig);
+    return 0;
+}
+
+static void a_frame_that_ends_is_refused(void **state)
+{
+    const size_t length = compress_with(ZSTD_c_checksumFlag, 1, NULL);
+
+    (void)state;
+    rig_refuses(&rig, payload, length, "cut off");
+    rig_renew_receiver(&rig);
+    rig_refuses(&rig, payload, compress_with(ZSTD_c_checksumFlag, 0, NULL), "cut off");
+}
+
+/* Decoders of old formats are not for what a peer sends, and what is skipped is no stream. */
+static void only_today_s_format_begins_a_stream(void **state)
+{
+    static const uint8_t skipped[] = {0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 'n', 'o', 'n', 'e'};
+    uint8_t old[] = {0x22, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0};
+
+    (void)state;
+    rig_refuses(&rig, skipped, sizeof(skipped), "zstd: the payload is not a frame");
+    for (uint8_t version = 0x22; version < 0x28; version++) {
+        rig_renew_receiver(&rig);
+        old[0] = version;
+        rig_refuses(&rig, old, sizeof(old), "zstd: the payload is not a frame");
+    }
+    rig_renew_receiver(&rig);
+    rig_refuses(&rig, old, 3, "zstd: the payload is not a frame");
+    rig_renew_receiver(&rig);
+    rig_pass(&rig);
+    rig_pass(&rig); /* the second piece has no beginning */
+}
+
+/* More than level 20 takes: a peer may not have a decoder allocate what it likes. */
+static void a_huge_window_is_refused(void **state)
+{
+    static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 18 << 3, 0x03, 0, 0, 'a'};
+
+    (void)state;
+    rig_refuses(&rig, frame, sizeof(frame), "too much memory");
+}
+
+static void pieces_that_fail_on_this_side(void **state)
+{
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    (void)state;
+    rig_prepare(&rig);
+    mock_fail_nth("decompressStream", 1, ENOMEM);
+    assert_int_equal(rig_receive(&rig, rig.send.payload, rig.send.next_packet_size, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_METHOD, "zstd: Allocation error");
+    mock_fail("compressStream2", ENOMEM);
+    assert_int_equal(multifd_zstd_ops.send_prepare(&rig.send, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_METHOD, "zstd: Allocation error");
+}
+
 static void no_compressor_is_an_error(void **state)
 {
     static const struct {
@@ -304,6 +388,8 @@ static void what_fails_on_this_side_is_not_the_peer_s_fault(void **state)
 
 #define with_rig(function) cmocka_unit_test_setup_teardown(function, make, release)
 
+#define with_stream(function) cmocka_unit_test_setup_teardown(function, make_stream, release)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +406,10 @@ int main(void)
         mocked_test(no_compressor_is_an_error),
         mocked_test(no_decompressor_is_an_error),
         with_rig(what_fails_on_this_side_is_not_the_peer_s_fault),
+        with_stream(a_frame_that_ends_is_refused),
+        with_stream(only_today_s_format_begins_a_stream),
+        with_stream(a_huge_window_is_refused),
+        with_stream(pieces_that_fail_on_this_side),
     };
 
     return cmocka_run_group_tests_name("compress/zstd", tests, NULL, NULL);
