@@ -110,7 +110,20 @@ int rig_make_in_place(void **state)
     return packet_reader_init(&rig.reader, &rig.config, 9, &err);
 }
 
-int rig_try_take(const struct sent *sent, struct multifd_error *err)
+int rig_make_stream(void **state)
+{
+    struct multifd_error err;
+
+    if (rig_prepare(state) != 0) {
+        return -1;
+    }
+    rig.config.stream = true;
+    rig.config.form = PACKET_STREAM;
+    rig.config.slots = 1;
+    return packet_reader_init(&rig.reader, &rig.config, 9, &err);
+}
+
+int rig_begin(const struct sent *sent, struct multifd_error *err)
 {
     uint8_t bytes[PACKET_FIXED + 8 * PAGES];
     struct multifd_packet packet = {.magic = PACKET_MAGIC,
@@ -130,10 +143,15 @@ int rig_try_take(const struct sent *sent, struct multifd_error *err)
         strcpy(packet.ramblock, sent->block);
     }
     message.length = packet_encode(&packet, sent->offsets, sent->offsets + sent->normal_num, bytes);
-    return packet_reader_begin(&rig.reader, &message, err) != 0 ||
-                   packet_reader_end(&rig.reader, err) != 0
-               ? -1
-               : 0;
+    if (rig.config.stream) {
+        message.length = packet_pad(bytes, message.length, PAGES);
+    }
+    return packet_reader_begin(&rig.reader, &message, err);
+}
+
+int rig_try_take(const struct sent *sent, struct multifd_error *err)
+{
+    return rig_begin(sent, err) != 0 || packet_reader_end(&rig.reader, err) != 0 ? -1 : 0;
 }
 
 void rig_take(const struct sent *sent)

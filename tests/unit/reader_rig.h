@@ -43,11 +43,16 @@ int rig_prepare(void **state);
 int rig_clear(void **state);
 int rig_make(void **state);
 int rig_make_in_place(void **state);
+int rig_make_stream(void **state);
 int rig_release(void **state);
 #define with_config(function) cmocka_unit_test_setup_teardown(function, rig_prepare, rig_clear)
 #define with_reader(function) cmocka_unit_test_setup_teardown(function, rig_make, rig_release)
 #define with_in_place(function)                                                                    \
     cmocka_unit_test_setup_teardown(function, rig_make_in_place, rig_release)
+
+/* Over a byte stream, of multifd or, if the test says so first, of QEMU. */
+#define with_stream(function)                                                                      \
+    cmocka_unit_test_setup_teardown(function, rig_make_stream, rig_release)
 
 /* A packet as the peer made it. */
 struct sent {
@@ -69,6 +74,9 @@ struct sent {
             2 * PAGE                                                                               \
         }                                                                                          \
     }
+
+/* Only begins it; what the reader returns. */
+int rig_begin(const struct sent *sent, struct multifd_error *err);
 
 /* Takes a packet: returns what the reader returns, or must succeed. */
 int rig_try_take(const struct sent *sent, struct multifd_error *err);

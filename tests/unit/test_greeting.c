@@ -146,6 +146,90 @@ static void every_reason_is_explained(void **state)
     assert_non_null(strstr(texts[GREETING_VERSION_DIFFERS], "version"));
 }
 
+/* ---- QEMU's MultiFDInit_t, of which 25 bytes are not 0 ---- */
+
+static struct transport_greeting init(void)
+{
+    struct greeting greeting = {
+        .kind = GREETING_CHANNEL, .channel = 254, .uuid = "0123456789abcde"};
+    struct transport_greeting made;
+
+    memset(&made, 0xee, sizeof(made));
+    greeting_encode_init(&greeting, &made);
+    return made;
+}
+
+static void init_is_byte_exact(void **state)
+{
+    static const uint8_t expected[] = "\x11\x22\x33\x44\0\0\0\x01"
+                                      "0123456789abcde\0\xfe\0\0\0\0\0\0";
+    const struct transport_greeting made = init();
+
+    (void)state;
+    assert_int_equal(made.length, 25);
+    assert_memory_equal(made.bytes, expected, TRANSPORT_GREETING_MAX);
+}
+
+static void init_is_a_channel_s_greeting(void **state)
+{
+    struct transport_greeting in = init();
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    (void)state;
+    for (; in.length <= TRANSPORT_GREETING_MAX; in.length++) {
+        struct greeting greeting;
+
+        memset(&greeting, 0xee, sizeof(greeting));
+        assert_int_equal(greeting_decode(&in, &greeting, &err), 0);
+        assert_int_equal(greeting.version, GREETING_VERSION);
+        assert_int_equal(greeting.kind, GREETING_CHANNEL);
+        assert_int_equal(greeting.channel, 254);
+        assert_int_equal(greeting.reason, GREETING_WELCOME);
+        assert_string_equal((const char *)greeting.uuid, "0123456789abcde");
+        assert_int_equal(greeting_check_answer(&in, &in, &err), 0);
+    }
+    assert_untouched(&err);
+}
+
+static void malformed_inits(void **state)
+{
+    struct transport_greeting in = init();
+
+    (void)state;
+    for (in.length = 8; in.length < 25; in.length++) {
+        assert_refused(&in, MULTIFD_ERROR_PROTOCOL, "malformed");
+    }
+    for (in.length = 0; in.length < 8; in.length++) {
+        assert_refused(&in, MULTIFD_ERROR_CONNECT, "not multifd");
+    }
+    for (in.length = 26; in.length <= TRANSPORT_GREETING_MAX; in.length++) {
+        in.bytes[in.length - 1] = 1;
+        assert_refused(&in, MULTIFD_ERROR_PROTOCOL, "malformed");
+        in.bytes[in.length - 1] = 0;
+    }
+    in = init();
+    in.bytes[4] = 1;
+    assert_refused(&in, MULTIFD_ERROR_VERSION, "version 16777217 of multifd");
+    in.bytes[3] ^= 1;
+    assert_refused(&in, MULTIFD_ERROR_CONNECT, "not multifd");
+}
+
+static void an_answer_gives_back_what_was_offered(void **state)
+{
+    const struct transport_greeting offer = init();
+    struct transport_greeting answer = offer;
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    (void)state;
+    assert_int_equal(greeting_check_answer(&answer, &offer, &err), 0);
+    answer.bytes[24] = 3;
+    assert_int_equal(greeting_check_answer(&answer, &offer, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_PROTOCOL, "answers another one");
+    answer.length = 5;
+    assert_int_equal(greeting_check_answer(&answer, &offer, &err), -1);
+    assert_error(&err, MULTIFD_ERROR_CONNECT, "not multifd");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +240,10 @@ int main(void)
         cmocka_unit_test(other_lengths_are_malformed),
         cmocka_unit_test(unknown_values_are_malformed),
         cmocka_unit_test(every_reason_is_explained),
+        cmocka_unit_test(init_is_byte_exact),
+        cmocka_unit_test(init_is_a_channel_s_greeting),
+        cmocka_unit_test(malformed_inits),
+        cmocka_unit_test(an_answer_gives_back_what_was_offered),
     };
 
     return cmocka_run_group_tests_name("core/greeting", tests, NULL, NULL);

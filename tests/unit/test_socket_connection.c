@@ -276,8 +276,9 @@ static void all_bytes_are_sent_and_received(void **state)
 
     (void)state;
     rig_socketpair(fds, 0);
-    mock_socket.most = 4;
+    mock_socket.most = 5; /* a single byte is left at the end */
     mock_fail_nth("send", 2, EINTR);
+    mock_fail_nth("send", 1, EAGAIN);
     mock_fail_nth("recv", 1, EINTR);
     mock_fail_nth("recv", 2, EAGAIN);
     assert_int_equal(socket_send_all(fds[0], sent, sizeof(sent), NAME, rig_soon(5000), -1, &err),
@@ -331,7 +332,7 @@ static void what_is_set(void **state)
     static const struct {
         uint32_t timeout_ms;
         int every_s;
-    } limits[] = {{1000, 1}, {3999, 1}, {10000, 2}, {60000, 15}};
+    } limits[] = {{1000, 1}, {3999, 1}, {4000, 1}, {10000, 2}, {60000, 15}};
     int fds[2];
 
     (void)state;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -80,10 +82,15 @@ static void say_rest(int fd, size_t from)
 
 static void assert_request(struct transport_request *request, char first)
 {
+    socklen_t length = sizeof(int);
+    int tuned = 0;
+
     assert_non_null(request);
     assert_int_equal(request->greeting.length, TRANSPORT_GREETING_MAX);
     assert_int_equal(request->greeting.bytes[0], first);
     assert_int_equal(strncmp(request->name, "127.0.0.1:", 10), 0);
+    assert_int_equal(getsockopt(request->fd, IPPROTO_TCP, TCP_NODELAY, &tuned, &length), 0);
+    assert_int_equal(tuned, 1);
     assert_true((fcntl(request->fd, F_GETFL) & O_NONBLOCK) != 0);
     socket_request_close(request);
 }
@@ -113,6 +120,26 @@ static void a_wake_ends_the_wait(void **state)
 
     (void)state;
     assert_null(wait_for(wake_fd, -1));
+    close(wake_fd);
+}
+
+static void *wake_later(void *arg)
+{
+    usleep(100000);
+    assert_int_equal(eventfd_write(*(int *)arg, 1), 0);
+    return NULL;
+}
+
+static void to_wait_without_limit_is_to_sleep(void **state)
+{
+    int wake_fd = eventfd(0, 0);
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, &wake_fd), 0);
+    assert_null(wait_for(wake_fd, -1));
+    assert_true(mock_socket.polls <= 2);
+    pthread_join(thread, NULL);
     close(wake_fd);
 }
 
@@ -382,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_listener(nobody_comes),
         with_listener(a_wake_ends_the_wait),
+        with_listener(to_wait_without_limit_is_to_sleep),
         with_listener(a_greeting_at_once),
         with_unix(the_peer_has_no_name_of_its_own),
         with_listener(a_greeting_in_parts),

@@ -198,7 +198,9 @@ static void a_socket_in_use_is_not(void **state)
 
     (void)state;
     assert_refused(&address, EADDRINUSE);
-    close(rig_connect_unix());          /* still there */
+    close(rig_connect_unix());           /* still there */
+    mock_fail_nth("connect", 1, EAGAIN); /* nor while its queue is full */
+    assert_refused(&address, EADDRINUSE);
     mock_fail_nth("socket", 2, EMFILE); /* it cannot be told, so it is left alone */
     assert_refused(&address, EADDRINUSE);
     close(rig_connect_unix());
