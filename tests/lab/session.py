@@ -87,17 +87,22 @@ def run(argv, seconds=60):
 
 
 class Sides:
-    """Starts `multifd recv` and `multifd send`, each on a new port."""
+    """Starts `multifd recv` and `multifd send`, each on a new port; of a unix socket, with a number in
+    its name."""
 
-    def __init__(self, multifd, address='10.0.0.1', port=5000):
+    def __init__(self, multifd, address='10.0.0.1', port=5000, transport='rdma'):
         self.multifd = multifd
+        self.transport = transport
         self.address = address
         self.port = port
         self.ready = os.path.join(FOLDER, 'ready')
 
     def where(self, address=None):
         host = address or self.address
-        return f'rdma:[{host}]:{self.port}' if ':' in host else f'rdma:{host}:{self.port}'
+        if self.transport == 'unix':
+            return f'unix:/tmp/multifd-{self.port}'
+        host = f'[{host}]' if ':' in host else host
+        return f'{self.transport}:{host}:{self.port}'
 
     def recv(self, *words, address=None, seconds=30, by=()):
         """Starts recv on the next port and waits until a source can connect. `by` is a program that
