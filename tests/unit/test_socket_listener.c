@@ -295,7 +295,8 @@ static void what_is_bare_is_left_unread(void **state)
     rig_write(fd, text + 3, sizeof(text) - 3);
     request = wait_for(-1, 1000);
     assert_non_null(request);
-    assert_int_equal(request->greeting.length, 0);
+    assert_int_equal(request->greeting.length, 4);
+    assert_memory_equal(request->greeting.bytes, BARE, 4);
     assert_int_equal(recv(request->fd, got, sizeof(got), 0), sizeof(got));
     assert_string_equal(got, text);
     socket_request_close(request);
