@@ -74,6 +74,7 @@ static const char *words_of(const char *call)
     static const char *const table[][2] = {
         {"rdma_bind_addr", "cannot listen on"},
         {"rdma_listen", "cannot listen on"},
+        {"ibv_query_device_ex", "needs on-demand paging"}, /* which nobody vouches for then */
     };
 
     for (size_t i = 0; i < COUNT_OF(table); i++) {
