@@ -9,6 +9,7 @@
 
 int pages_alloc(struct multifd_send_params *p, uint8_t **copy, struct multifd_error *err)
 {
+    p->write_flags |= p->stream != 0 ? MULTIFD_WRITE_FLAG_STREAM : 0;
     p->iov = calloc(p->page_count + 1, sizeof(*p->iov)); /* slot 0 is the header's */
     *copy = calloc(p->page_count, p->page_size);
     return p->iov == NULL || *copy == NULL ? error_set_nomem(err) : 0;
@@ -62,9 +63,9 @@ int pages_check(const struct multifd_recv_params *p, uint32_t flag, const char *
     return 0;
 }
 
-int pages_output_alloc(const struct multifd_recv_params *p, uint8_t **buffer,
-                       struct multifd_error *err)
+int pages_output_alloc(struct multifd_recv_params *p, uint8_t **buffer, struct multifd_error *err)
 {
+    p->write_flags |= p->stream != 0 ? MULTIFD_WRITE_FLAG_STREAM : 0;
     *buffer = NULL;
     if (p->page_count == 1) { /* one page is never apart, and may be a large one */
         return 0;

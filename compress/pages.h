@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pages - what the methods that compress have in common: the pages of a packet as one piece of
- * memory, and the checks that do not depend on the format.
+ * memory, and the checks that do not depend on the format. Over a byte stream their payloads are
+ * one stream, as QEMU's are; else each is complete by itself.
  *
  * Sending: pages_alloc once; for each packet pages_copy, then pages_send_payload or
  * multifd_send_uncompressed. Receiving: for each packet pages_check, pages_output, pages_check_end,
@@ -45,8 +46,7 @@ int pages_check(const struct multifd_recv_params *p, uint32_t flag, const char *
  * Allocates, into *buffer, room for the output of packets whose pages are apart; leaves it NULL on
  * a channel whose packets have one page. The caller frees it, after a failure too.
  */
-int pages_output_alloc(const struct multifd_recv_params *p, uint8_t **buffer,
-                       struct multifd_error *err);
+int pages_output_alloc(struct multifd_recv_params *p, uint8_t **buffer, struct multifd_error *err);
 
 /*
  * Where pages_bytes of output go: the pages themselves when they are adjacent and in order, else

@@ -30,9 +30,6 @@ static int zlib_send_setup(struct multifd_send_params *p, struct multifd_error *
     if (sender == NULL) {
         return error_set_nomem(err);
     }
-    if (p->stream != 0) {
-        p->write_flags |= MULTIFD_WRITE_FLAG_STREAM;
-    }
     if (pages_alloc(p, &sender->copy, err) != 0) {
         return -1;
     }
@@ -103,9 +100,6 @@ static int zlib_recv_setup(struct multifd_recv_params *p, struct multifd_error *
     p->compress_data = receiver;
     if (receiver == NULL) {
         return error_set_nomem(err);
-    }
-    if (p->stream != 0) {
-        p->write_flags |= MULTIFD_WRITE_FLAG_STREAM;
     }
     if (pages_output_alloc(p, &receiver->buffer, err) != 0) {
         return -1;
