@@ -39,4 +39,24 @@ bool zero_page_has_avx2(void)
     return __builtin_cpu_supports("avx2") != 0;
 }
 
+__attribute__((target("avx512f"))) ZERO_PAGE_RACES bool zero_page_avx512(const void *page,
+                                                                         size_t length)
+{
+    const __m512i_u *at = page;
+
+    for (const __m512i_u *end = at + length / sizeof(*at); at != end; at += 2) {
+        __m512i any = at[0] | at[1];
+
+        if (_mm512_test_epi64_mask(any, any) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool zero_page_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") != 0;
+}
+
 #endif
