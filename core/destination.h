@@ -37,10 +37,4 @@ struct multifd_destination {
     counter qemu_zero_pages; /* that came over its main channel */
 };
 
-/* Whether every channel has come to the SYNC of the round. */
-bool destination_all_synced(const struct multifd_destination *destination);
-
-/* Ends the round: lets the channels go on. */
-void destination_release_round(struct multifd_destination *destination);
-
 #endif

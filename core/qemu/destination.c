@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/block_page.h"
+#include "core/destination_round.h"
 #include "core/destination_setup.h"
 #include "core/packet.h"
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* destination_round - the end of a round at the destination, and that of the session. */
+#ifndef MULTIFD_DESTINATION_ROUND_H
+#define MULTIFD_DESTINATION_ROUND_H
+
+#include "core/destination.h"
+
+/* Whether every channel has come to the SYNC of the round. */
+bool destination_all_synced(const struct multifd_destination *destination);
+
+/* Ends the round: lets the channels go on. */
+void destination_release_round(struct multifd_destination *destination);
+
+/*
+ * Waits until every channel has come to the end of a round, ends it and tells the source. Returns
+ * 1, 0 when the source has finished instead and everything agrees, or -1 with the session's error.
+ */
+int destination_take_round(struct multifd_destination *destination, struct multifd_error *err);
+
+#endif
