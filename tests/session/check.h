@@ -68,6 +68,7 @@ static inline void check_finished(struct session_pair *pair)
     CHECK(pair, pair->source_side.rounds == pair->destination_side.rounds);
     CHECK(pair, fabric_rnr_naks() == 0);
     CHECK(pair, fabric_live_objects() == 0);
+    CHECK(pair, pair_transport == PAIR_RDMA || pair_sockets() == 0);
 }
 
 #endif

@@ -7,9 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { WATCHDOG_SECONDS = 20 };
+enum { WATCHDOG_SECONDS = 20, DESCRIPTORS_MAX = 1024 };
+
+enum pair_transport pair_transport;
 
 static void log_line(void *opaque, const char *line)
 {
@@ -37,11 +42,13 @@ static void side_init(struct pair_side *side)
 
 struct session_pair *pair_new(const struct pair_plan *plan)
 {
+    static atomic_uint pairs;
     struct session_pair *pair = calloc(1, sizeof(*pair));
 
     if (pair == NULL) {
         abort();
     }
+    pair->number = atomic_fetch_add(&pairs, 1);
     pair->plan = *plan;
     if (pair->plan.name == NULL) {
         pair->plan.name = "a session";
@@ -108,6 +115,18 @@ struct multifd_options *pair_options(struct session_pair *pair, bool source)
         plan->configure(pair, options, source);
     }
     return options;
+}
+
+static void write_address(const struct session_pair *pair, unsigned port, char address[64])
+{
+    static const char *const hosts[] = {
+        [PAIR_RDMA] = "rdma:127.0.0.1", [PAIR_TCP] = "tcp:127.0.0.1", [PAIR_TCP6] = "tcp:[::1]"};
+
+    if (pair_transport == PAIR_UNIX) {
+        snprintf(address, 64, "unix:/tmp/multifd-session-%d-%u", (int)getpid(), pair->number);
+    } else {
+        snprintf(address, 64, "%s:%u", hosts[pair_transport], port);
+    }
 }
 
 /* ---- The destination's thread ---- */
@@ -207,12 +226,13 @@ static void *destination_main(void *arg)
     struct multifd_destination *destination;
     char address[64];
 
-    snprintf(address, sizeof(address), "rdma:127.0.0.1:%u", pair->plan.port);
+    write_address(pair, pair->plan.port, address);
     destination = multifd_destination_new(address, options, &side->err);
     multifd_options_delete(&options);
     if (destination != NULL && add_destination_blocks(pair, destination, &side->err) == 0 &&
         multifd_load_setup(destination, &side->err) == 0) {
-        say_ready(pair, multifd_destination_port(destination), destination);
+        say_ready(pair, pair_transport == PAIR_UNIX ? 1 : multifd_destination_port(destination),
+                  destination);
         side->status = receive(pair, destination);
     } else {
         say_ready(pair, 0, NULL);
@@ -237,7 +257,7 @@ void pair_start_destination(struct session_pair *pair)
 
 void pair_address(const struct session_pair *pair, char address[64])
 {
-    snprintf(address, 64, "rdma:127.0.0.1:%u", pair->port);
+    write_address(pair, pair->port, address);
 }
 
 void pair_add_source_blocks(struct session_pair *pair, struct multifd_source *source)
@@ -334,8 +354,37 @@ void pair_run_source(struct session_pair *pair)
     multifd_source_delete(&pair->source);
 }
 
+unsigned pair_sockets(void)
+{
+    struct stat status;
+    unsigned num = 0;
+
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+        num += fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    }
+    return num;
+}
+
+/* Whether no connection is left. */
+static bool is_alone(void)
+{
+    struct sockaddr_storage peer;
+
+    if (pair_transport == PAIR_RDMA) {
+        return fabric_live(FABRIC_QP) == 0;
+    }
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+        socklen_t length = sizeof(peer);
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /*
- * Waits for the destination's thread. The source is gone: a destination without any queue pair does
+ * Waits for the destination's thread. The source is gone: a destination without any connection does
  * not know of a session and waits for one without limit, so it is told to stop.
  */
 void pair_join_destination(struct session_pair *pair)
@@ -353,7 +402,7 @@ void pair_join_destination(struct session_pair *pair)
             until.tv_nsec -= 1000000000;
         }
         pthread_cond_timedwait(&pair->changed, &pair->lock, &until);
-        alone = fabric_live(FABRIC_QP) == 0 ? alone + 1 : 0;
+        alone = is_alone() ? alone + 1 : 0;
         if (alone >= 3 && pair->destination != NULL) {
             pair->asked_for_nobody = true;
             multifd_destination_cancel(pair->destination, "the test has no other source");

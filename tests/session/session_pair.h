@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * session_pair - a source and a destination in one process, on the fake fabric, with what a test
- * wants to know about both when they have ended.
+ * session_pair - a source and a destination in one process, on the fake fabric or over sockets,
+ * with what a test wants to know about both when they have ended.
  *
  * The source runs on the calling thread, the destination on a second one. Nothing here asserts: a
  * test looks at the results after pair_run. A session that does not end aborts the program with a
@@ -25,6 +25,16 @@ enum {
     PAIR_LOG_BYTES = 4096,
     PAIR_OLD_BYTE = 0xd5, /* what the destination's memory is full of before */
 };
+
+enum pair_transport {
+    PAIR_RDMA,
+    PAIR_TCP,
+    PAIR_TCP6,
+    PAIR_UNIX,
+};
+
+/* Of the sessions to come; at first PAIR_RDMA. */
+extern enum pair_transport pair_transport;
 
 struct session_pair;
 
@@ -81,6 +91,7 @@ struct pair_side {
 
 struct session_pair {
     struct pair_plan plan;
+    unsigned number; /* counts the pairs of this process */
     struct pair_block blocks[PAIR_BLOCKS_MAX];
     uint32_t blocks_num;
     struct pair_side source_side;
@@ -92,7 +103,7 @@ struct session_pair {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint16_t port;          /* under lock; listened on */
+    uint16_t port;          /* under lock; listened on; 1 for a unix socket, which has none */
     bool ready;             /* under lock; listening, or failed to */
     bool destination_ended; /* under lock */
     bool source_ended;      /* under lock */
@@ -122,6 +133,9 @@ int pair_queue_all(struct session_pair *pair, struct multifd_error *err);
 /* Lets the test change the source's memory, between rounds. */
 void pair_writable(struct session_pair *pair);
 void pair_read_only(struct session_pair *pair);
+
+/* Sockets that this process has open. */
+unsigned pair_sockets(void);
 
 /* Whether both sides' memory is equal. */
 bool pair_equal(const struct session_pair *pair);

@@ -340,5 +340,17 @@ int main(void)
         cmocka_unit_test(hostile_staging_and_payloads),
     };
 
-    return cmocka_run_group_tests_name("compress", tests, NULL, NULL);
+    static const struct CMUnitTest socket_tests[] = {
+        cmocka_unit_test(methods_and_detection),
+        cmocka_unit_test(channels_windows_and_levels),
+        cmocka_unit_test(page_sizes),
+        cmocka_unit_test(different_windows),
+        cmocka_unit_test(pages_change_while_they_are_compressed),
+    };
+    int failed = cmocka_run_group_tests_name("compress", tests, NULL, NULL);
+
+    pair_transport = PAIR_TCP;
+    failed += cmocka_run_group_tests_name("compress, tcp", socket_tests, NULL, NULL);
+    pair_transport = PAIR_UNIX;
+    return failed + cmocka_run_group_tests_name("compress, unix", socket_tests, NULL, NULL);
 }
