@@ -71,6 +71,12 @@ static bool starts_bare(const struct transport_request *request,
            memcmp(request->bytes, settings->bare_start, BARE_START) == 0;
 }
 
+/* After a call that got nothing. */
+static enum reading look_at_errno(ssize_t got)
+{
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? READING_GOES_ON : READING_FAILED;
+}
+
 /*
  * Reads what has come of a greeting. Its first bytes are only looked at until it is known whether
  * it is one: what is bare belongs to whoever takes the connection.
@@ -85,7 +91,7 @@ static enum reading read_greeting(struct transport_request *request,
     bool refused = false;
 
     if (got <= 0) {
-        return got < 0 && (errno == EAGAIN || errno == EINTR) ? READING_GOES_ON : READING_FAILED;
+        return look_at_errno(got);
     }
     if (looks) {
         request->started = got < (ssize_t)BARE_START;
@@ -99,7 +105,7 @@ static enum reading read_greeting(struct transport_request *request,
         }
         got = recv(request->fd, request->bytes, SOCKET_GREETING_BYTES, 0);
         if (got <= 0) {
-            return READING_FAILED;
+            return look_at_errno(got);
         }
     }
     request->have += (uint32_t)got;
