@@ -225,7 +225,9 @@ static int connect_to(const struct sockaddr *address, socklen_t length, const ch
                 close(fd);
                 return -1;
             }
-            (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &size);
+            if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &size) != 0) {
+                errnum = errno;
+            }
         }
     }
     if (errnum == 0) {
