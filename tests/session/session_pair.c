@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "session_pair.h"
 
-#include "fabric.h"
 #include "pair_memory.h"
 
 #include <stdio.h>
@@ -15,6 +14,7 @@
 enum { WATCHDOG_SECONDS = 20, DESCRIPTORS_MAX = 1024 };
 
 enum pair_transport pair_transport;
+void (*pair_on_send)(fabric_send_hook *hook, void *opaque) = fabric_on_send;
 
 static void log_line(void *opaque, const char *line)
 {

@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fabric.h"
+
 enum {
     PAIR_BLOCKS_MAX = 32,
     PAIR_CHANNELS_MAX = 16,
@@ -35,6 +37,9 @@ enum pair_transport {
 
 /* Of the sessions to come; at first PAIR_RDMA. */
 extern enum pair_transport pair_transport;
+
+/* Who shows messages on their way; at first fabric_on_send. */
+extern void (*pair_on_send)(fabric_send_hook *hook, void *opaque);
 
 struct session_pair;
 

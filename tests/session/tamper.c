@@ -11,7 +11,7 @@
 #define CONTROL_MAGIC 0x4d464443u
 #define CREDIT_MAGIC  0x63726474u
 
-enum { PACKET_FIXED = 320, CREDIT_BYTES = 8 };
+enum { AT_FLAGS = 8, SYNC = 1, CREDIT_BYTES = 8 };
 
 /* What the hook knows; under lock. */
 struct tampering {
@@ -38,7 +38,7 @@ static unsigned kind_of(struct tampering *tampering, const struct fabric_message
     }
     if (magic == PACKET_MAGIC) {
         tampering->source_channel = message->qp_num;
-        return message->length == PACKET_FIXED ? TAMPER_SYNC : TAMPER_PAGES;
+        return (get_be32(message->bytes + AT_FLAGS) & SYNC) != 0 ? TAMPER_SYNC : TAMPER_PAGES;
     }
     if (magic == CREDIT_MAGIC && message->dest_qp_num == tampering->source_channel) {
         return TAMPER_CREDIT;
@@ -140,9 +140,10 @@ static void check_end(struct session_pair *pair, const struct tamper *tamper)
     struct pair_side *destination = &pair->destination_side;
 
     CHECK(pair, fabric_live_objects() == 0);
+    CHECK(pair, pair_transport == PAIR_RDMA || pair_sockets() == 0);
     if (pair->plan.queue == NULL) { /* which changes the source, and may compress what it sends */
         CHECK(pair, pair_source_untouched(pair));
-        CHECK(pair, pair_pages_old_or_new(pair));
+        CHECK(pair, pair_transport != PAIR_RDMA || pair_pages_old_or_new(pair));
     }
     switch (tamper->end) {
     case TAMPER_REFUSED_BY_SOURCE:
@@ -184,9 +185,10 @@ void tamper_run_with(const struct tamper *tamper, const struct pair_setting *mor
         plan.blocks[i] = (struct pair_block_plan){names[i], 8 * 4096};
     }
     fabric_reset(NULL);
-    fabric_on_send(tamper_send, &tampering);
+    pair_on_send(tamper_send, &tampering);
     pair = pair_new(&plan);
     pair_run(pair);
+    pair_on_send(NULL, NULL);
     CHECK(pair, tampering.done);
     check_end(pair, tamper);
     pair_delete(&pair);
@@ -197,9 +199,19 @@ void tamper_run(const struct tamper *tamper)
     tamper_run_with(tamper, NULL, NULL);
 }
 
+/* Memory that is not registered has no pieces to ask for, and needs nothing of a device. */
+static bool is_sent(const struct tamper *tamper)
+{
+    return pair_transport == PAIR_RDMA ||
+           (strcmp(tamper->name, "odp") != 0 && tamper->what != MESSAGE_PIECES_REQUEST &&
+            tamper->what != MESSAGE_PIECES);
+}
+
 void tamper_run_all(const struct tamper *tampers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        tamper_run(&tampers[i]);
+        if (is_sent(&tampers[i])) {
+            tamper_run(&tampers[i]);
+        }
     }
 }

@@ -4,6 +4,7 @@
  * sides hear of it, and nothing is left.
  */
 #include "check.h"
+#include "socket_wire.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -113,7 +114,9 @@ static void check_cancelled(struct session_pair *pair, const struct pair_side *c
     CHECK(pair, strstr(other->err.message, "the user has changed his mind") != NULL);
     CHECK(pair, strstr(cancelled->log, "the user has changed his mind") != NULL);
     CHECK(pair, fabric_live_objects() == 0);
-    CHECK(pair, pair_source_untouched(pair) && pair_pages_old_or_new(pair));
+    CHECK(pair, pair_source_untouched(pair));
+    CHECK(pair, pair_transport != PAIR_RDMA || pair_pages_old_or_new(pair));
+    CHECK(pair, pair_transport == PAIR_RDMA || pair_sockets() == 0);
 }
 
 static void cancel_in(enum phase phase, bool source, const char *mode)
@@ -127,11 +130,12 @@ static void cancel_in(enum phase phase, bool source, const char *mode)
     pthread_t thread;
 
     fabric_reset(NULL);
-    fabric_on_send(hold_message, &stop);
+    pair_on_send(hold_message, &stop);
     stop.pair = pair_new(&plan);
     assert_int_equal(pthread_create(&thread, NULL, cancel, &stop), 0);
     pair_run(stop.pair);
     pthread_join(thread, NULL);
+    pair_on_send(NULL, NULL);
     if (source) {
         check_cancelled(stop.pair, &stop.pair->source_side, &stop.pair->destination_side);
     } else {
@@ -221,7 +225,9 @@ static void delete_after(unsigned steps)
     watchdog_stop();
     assert_error(&pair->destination_side.err, MULTIFD_ERROR_PEER,
                  "the source ended the session before it was finished");
-    CHECK(pair, pair_source_untouched(pair) && pair_pages_old_or_new(pair));
+    CHECK(pair, pair_source_untouched(pair));
+    CHECK(pair, pair_transport != PAIR_RDMA || pair_pages_old_or_new(pair));
+    CHECK(pair, pair_transport == PAIR_RDMA || pair_sockets() == 0);
     CHECK(pair, fabric_live_objects() == 0);
     multifd_options_delete(&options);
     pair_delete(&pair);
@@ -245,5 +251,16 @@ int main(void)
         cmocka_unit_test(a_source_that_is_deleted),
     };
 
-    return cmocka_run_group_tests_name("cancel", tests, NULL, NULL);
+    static const struct CMUnitTest socket_tests[] = {
+        cmocka_unit_test(at_the_source),
+        cmocka_unit_test(at_the_destination),
+        cmocka_unit_test(a_source_that_is_deleted),
+    };
+    int failed = cmocka_run_group_tests_name("cancel", tests, NULL, NULL);
+
+    pair_on_send = socket_wire_on_send;
+    pair_transport = PAIR_TCP;
+    failed += cmocka_run_group_tests_name("cancel, tcp", socket_tests, NULL, NULL);
+    pair_transport = PAIR_UNIX;
+    return failed + cmocka_run_group_tests_name("cancel, unix", socket_tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * what is wrong, and the other side hears it.
  */
 #include "check.h"
+#include "socket_wire.h"
 #include "tamper.h"
 
 enum { /* where the fields of a header are */
@@ -114,6 +115,26 @@ static const struct tamper lengths[] = {
      .text = "the source sent 24 packets with 160 pages, but 23 with 152 came"},
 };
 
+/* Over a byte stream a header has one length, and the payload follows it. */
+static const struct tamper stream_counts[] = {
+    {"pages_alloc", PAGES_FIELD(AT_ALLOC, 4, 129), REFUSED("pages_alloc 129")},
+    {"one page less", PAGES_FIELD(AT_NORMAL, 4, 7), REFUSED("an offset behind the last one, at")},
+    {"one page more", PAGES_FIELD(AT_NORMAL, 4, 9), REFUSED("a page of \"block")},
+    {"page of a SYNC", SYNC_FIELD(AT_NORMAL, 4, 1), REFUSED("SYNC with pages, 1")},
+    {"zero page", PAGES_FIELD(AT_ZERO, 4, 1), REFUSED("a page of \"block")},
+    {"an offset too many", PAGES_FIELD(AT_OFFSETS + 8 * 127 + 7, 1, 1),
+     REFUSED("an offset behind the last one, at 1343")},
+    {"an offset of a SYNC", SYNC_FIELD(AT_OFFSETS, 1, 1), REFUSED("an offset behind the last")},
+    {"payload", PAGES_FIELD(AT_NEXT_SIZE, 4, 7 * 4096), REFUSED("a payload of 28672 bytes for 8")},
+    {"no payload", PAGES_FIELD(AT_NEXT_SIZE, 4, 0), REFUSED("a payload of 0 bytes for 8 pages")},
+    {"huge payload", PAGES_FIELD(AT_NEXT_SIZE, 4, 0xffffffff), REFUSED("a payload of 4294967295")},
+    {"payload of a SYNC", SYNC_FIELD(AT_NEXT_SIZE, 4, 4096), REFUSED("a payload without pages")},
+    {"packet_num again", SYNC_FIELD(AT_NUM, 8, 0), REFUSED("packet_num 0 after")},
+    {"lost", .what = TAMPER_PAGES, .nth = 3, .way = TAMPER_DROP,
+     .end = TAMPER_REFUSED_BY_DESTINATION, .code = MULTIFD_ERROR_PROTOCOL,
+     .text = "the source sent 24 packets with 160 pages, but 23 with 152 came"},
+};
+
 #define CREDITS_REFUSED(words)                                                                     \
     .end = TAMPER_REFUSED_BY_SOURCE, .code = MULTIFD_ERROR_PROTOCOL, .text = words
 
@@ -164,6 +185,12 @@ static void credit_messages(void **state)
     tamper_run_all(credits, COUNT_OF(credits));
 }
 
+static void header_counts_of_a_stream(void **state)
+{
+    (void)state;
+    tamper_run_all(stream_counts, COUNT_OF(stream_counts));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -174,5 +201,14 @@ int main(void)
         cmocka_unit_test(credit_messages),
     };
 
-    return cmocka_run_group_tests_name("hostile packets", tests, NULL, NULL);
+    static const struct CMUnitTest socket_tests[] = {
+        cmocka_unit_test(headers),
+        cmocka_unit_test(header_names_and_offsets),
+        cmocka_unit_test(header_counts_of_a_stream),
+    };
+    int failed = cmocka_run_group_tests_name("hostile packets", tests, NULL, NULL);
+
+    pair_on_send = socket_wire_on_send;
+    pair_transport = PAIR_UNIX;
+    return failed + cmocka_run_group_tests_name("hostile packets, unix", socket_tests, NULL, NULL);
 }

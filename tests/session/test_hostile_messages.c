@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages of the control connection as a hostile peer would send them; see test_hostile.c. */
 #include "check.h"
+#include "socket_wire.h"
 #include "tamper.h"
 
 enum { /* of a frame */
@@ -280,5 +281,15 @@ int main(void)
         cmocka_unit_test(run_pieces), cmocka_unit_test(run_turns),  cmocka_unit_test(run_errors),
     };
 
-    return cmocka_run_group_tests_name("hostile messages", tests, NULL, NULL);
+    static const struct CMUnitTest socket_tests[] = {
+        cmocka_unit_test(run_hellos),
+        cmocka_unit_test(run_lists),
+        cmocka_unit_test(run_turns),
+        cmocka_unit_test(run_errors),
+    };
+    int failed = cmocka_run_group_tests_name("hostile messages", tests, NULL, NULL);
+
+    pair_on_send = socket_wire_on_send;
+    pair_transport = PAIR_TCP;
+    return failed + cmocka_run_group_tests_name("hostile messages, tcp", socket_tests, NULL, NULL);
 }
