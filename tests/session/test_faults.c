@@ -74,7 +74,8 @@ static const char *words_of(const char *call)
     static const char *const table[][2] = {
         {"rdma_bind_addr", "cannot listen on"},
         {"rdma_listen", "cannot listen on"},
-        {"ibv_query_device_ex", "needs on-demand paging"}, /* which nobody vouches for then */
+        /* Asked for on-demand paging too, which nobody vouches for then. */
+        {"ibv_query_device", "ibv_query_device|needs on-demand paging"},
     };
 
     for (size_t i = 0; i < COUNT_OF(table); i++) {

@@ -30,7 +30,7 @@ static void recv_cleanup(struct multifd_recv_params *p)
 
 static bool in_staging(const uint8_t *payload)
 {
-    return payload >= rig.reader.staging.memory &&
+    return rig.reader.staging.memory != NULL && payload >= rig.reader.staging.memory &&
            payload < rig.reader.staging.memory + rig.reader.staging.bytes;
 }
 
