@@ -105,8 +105,8 @@ static bool is_left_over(const struct sockaddr_un *local)
     if (fd < 0) {
         return false;
     }
-    left_over = connect(fd, (const struct sockaddr *)local, sizeof(*local)) != 0 &&
-                errno == ECONNREFUSED;
+    left_over =
+        connect(fd, (const struct sockaddr *)local, sizeof(*local)) != 0 && errno == ECONNREFUSED;
     close(fd);
     return left_over;
 }
