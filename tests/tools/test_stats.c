@@ -43,6 +43,8 @@ static void run(const struct session_view *view)
 
     assert_non_null(stats);
     (void)nanosleep(&intervals, NULL);
+    stats_hold(stats);
+    stats_hold(stats);
     last.statistics.guest_bytes = 4096;
     last.statistics.wire_bytes = 100;
     last.statistics.channels = 1;

@@ -67,6 +67,7 @@ static void print_report(struct session *session, const struct multifd_error *er
                                                                    : REPORT_JSON_LINE;
 
     report.error = error;
+    stats_hold(session->stats);
     report_collect(&report, &session->view);
     stats_stop(&session->stats, &report);
     if (error == NULL || session->args.json) {

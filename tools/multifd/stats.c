@@ -64,12 +64,19 @@ struct stats *stats_start(const struct report *subject, const struct session_vie
     return stats;
 }
 
+void stats_hold(struct stats *stats)
+{
+    if (stats != NULL) {
+        ticker_stop(&stats->ticker);
+    }
+}
+
 void stats_stop(struct stats **stats, const struct report *last)
 {
     if (*stats == NULL) {
         return;
     }
-    ticker_stop(&(*stats)->ticker);
+    stats_hold(*stats);
     print_line(*stats, last);
     report_clear(&(*stats)->before);
     free(*stats);

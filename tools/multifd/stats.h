@@ -14,7 +14,10 @@ struct stats;
 struct stats *stats_start(const struct report *subject, const struct session_view *view,
                           uint64_t interval_ns, struct multifd_error *err);
 
-/* Prints the rest, up to `last`, and ends. Accepts NULL, sets to NULL. */
+/* No line comes any more but the last: before that one's counters are collected. Accepts NULL. */
+void stats_hold(struct stats *stats);
+
+/* Holds, prints the rest, up to `last`, and ends. Accepts NULL, sets to NULL. */
 void stats_stop(struct stats **stats, const struct report *last);
 
 #endif
