@@ -186,14 +186,19 @@ static int wait_request(struct multifd_destination *destination, struct transpor
                : 0;
 }
 
-/* Whoever comes from now on hears at once that nobody listens, instead of waiting for an answer. */
+/*
+ * Whoever comes from now on hears at once that nobody listens, instead of waiting for an answer. Of
+ * QEMU's channels there may be more than are wanted, which shows a little later.
+ */
 static void note_complete(struct multifd_destination *destination)
 {
     struct transport_endpoint *endpoint = destination->session.endpoint;
     struct session_times *times = &destination->session.times;
     uint64_t now = clock_now_ns();
 
-    endpoint->ops->stop_listening(endpoint);
+    if (destination->session.options.qemu == 0) {
+        endpoint->ops->stop_listening(endpoint);
+    }
     counter_set(&times->setup_end, now);
     counter_set(&times->first_page, now);
     atomic_store(&destination->complete, true);

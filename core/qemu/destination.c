@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* To find what has come before; what comes later is nobody's that matters. */
+#define LAST_LOOK_MS 1
+
 int qemu_destination_configure(struct multifd_destination *destination, struct multifd_error *err)
 {
     struct session *session = &destination->session;
@@ -58,13 +61,18 @@ int qemu_destination_take_main(struct multifd_destination *destination,
     return destination->qemu == NULL ? -1 : 1;
 }
 
+static int too_many(const struct multifd_destination *destination, struct multifd_error *err)
+{
+    return error_set(err, MULTIFD_ERROR_MISMATCH,
+                     "QEMU opens more than %u channels: its parameter multifd-channels differs",
+                     destination->channels_wanted);
+}
+
 int qemu_destination_check_channel(struct multifd_destination *destination,
                                    const struct greeting *greeting, struct multifd_error *err)
 {
     if (greeting->channel >= destination->channels_wanted) {
-        return error_set(err, MULTIFD_ERROR_MISMATCH,
-                         "QEMU opens channel number %u, but this side expects %u channels",
-                         greeting->channel, destination->channels_wanted);
+        return too_many(destination, err);
     }
     if (destination->channels[greeting->channel] != NULL) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL, "QEMU opens channel number %u twice",
@@ -157,8 +165,40 @@ static bool synced_or_ended(void *arg)
     return destination_all_synced(destination) || find_ended(destination) >= 0;
 }
 
+/*
+ * QEMU has opened all its channels before the end of the setup comes on its main channel. One that
+ * is still waiting then is one too many.
+ */
+static int stop_listening(struct multifd_destination *destination, struct multifd_error *err)
+{
+    static const struct transport_greeting none = {.length = 0};
+    struct transport_endpoint *endpoint = destination->session.endpoint;
+    struct transport_request *request = NULL;
+    struct multifd_error unknown;
+    struct greeting greeting;
+    bool is_channel = false;
+
+    for (unsigned strangers = 0; strangers < MULTIFD_CHANNELS_MAX && !is_channel; strangers++) {
+        if (endpoint->ops->wait_request(endpoint, destination->session.failed_fd, LAST_LOOK_MS,
+                                        &request, err) != 0) {
+            return -1;
+        }
+        if (request == NULL) {
+            break;
+        }
+        is_channel =
+            greeting_decode(endpoint->ops->request_greeting(request), &greeting, &unknown) == 0;
+        endpoint->ops->reject(endpoint, request, &none);
+    }
+    endpoint->ops->stop_listening(endpoint);
+    return is_channel ? too_many(destination, err) : 0;
+}
+
 static int end_round(struct multifd_destination *destination, struct multifd_error *err)
 {
+    if (destination->round == 0 && stop_listening(destination, err) != 0) {
+        return -1;
+    }
     if (session_wait(&destination->session, synced_or_ended, destination, err) != 0) {
         return -1;
     }
