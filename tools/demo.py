@@ -93,7 +93,7 @@ def escape(path):
 class Guest:
     """QEMU with its QMP monitor on standard input and output; the guest's memory is a file."""
 
-    def __init__(self, work, janitor):
+    def __init__(self, work, janitor, more=(), log=None):
         self.ram = os.path.join(work, 'ram')
         self.console = os.path.join(work, 'console')
         memory = f'id=pc.ram,size={RAM_MIB}M,share=on,mem-path={escape(self.ram)}'
@@ -102,12 +102,14 @@ class Guest:
                 '-m', str(RAM_MIB), '-object', f'memory-backend-file,{memory}',
                 '-kernel', cache.results('vm')[0], '-initrd', os.path.join(work, 'initrd'),
                 '-append', 'console=ttyS0 quiet panic=-1',
-                '-serial', f'file:{escape(self.console)}', '-qmp', 'stdio']
-        self.process = janitor.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                '-serial', f'file:{escape(self.console)}', '-qmp', 'stdio', *more]
+        self.process = janitor.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                                     text=True)
         self.execute('qmp_capabilities')
 
-    def execute(self, command):
-        self.process.stdin.write(json.dumps({'execute': command}) + '\n')
+    def execute(self, command, arguments=None):
+        request = {'execute': command, 'arguments': arguments or {}}
+        self.process.stdin.write(json.dumps(request) + '\n')
         self.process.stdin.flush()
         for line in self.process.stdout:
             answer = json.loads(line)
@@ -167,14 +169,14 @@ def guest_files():
             yield path
 
 
-def make_initrd(work, janitor):
+def make_initrd(work, janitor, init=GUEST_INIT):
     tree = os.path.join(work, 'tree')
     for name in ('bin', 'proc', 'ram', 'dev', 'files'):
         os.makedirs(os.path.join(tree, name))
     run(janitor, ['cp', '/bin/busybox', os.path.join(tree, 'bin')])
     run(janitor, ['cp', *guest_files(), os.path.join(tree, 'files')])
     with open(os.path.join(tree, 'init'), 'w', encoding='ascii') as file:
-        file.write(GUEST_INIT)
+        file.write(init)
     os.chmod(file.name, 0o755)
     run(janitor, ['sh', '-c', 'find . | cpio --quiet -o -H newc > ../initrd'], cwd=tree)
 
