@@ -202,7 +202,7 @@ static void the_source_meets_a_stranger(void **state)
 {
     static const uint8_t http[GREETING + 1] =
         "HTTP/1.1 400 Bad Request\r\nServer: somebody\r\nConnection: close\r\n";
-    static const uint8_t zeros[GREETING];
+    static const uint8_t zeros[GREETING] = {0};
     static const uint8_t refusal[GREETING] = {'M', 'F', 'R', 'D', 0, 1, 1, [24] = 1, [63] = 1};
     static const uint8_t another[GREETING] = {'M', 'F', 'R', 'D', 0, 1, 1, 0, 'u'};
     const struct host closes = {.answer = zeros};

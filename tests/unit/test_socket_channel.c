@@ -22,7 +22,7 @@ static uint8_t memory[4][1 << 16];
 static struct multifd_error err;
 static unsigned descriptors;
 
-static void open_channel(const struct transport_profile *profile, int fds[2])
+static void open_channel(const struct transport_profile *profile, const int fds[2])
 {
     own = fds[0];
     peer = fds[1];

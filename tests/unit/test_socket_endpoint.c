@@ -199,14 +199,14 @@ static void a_refused_channel_of_fixed_messages_ends(void **state)
 
 static int listen_by_hand(struct transport_endpoint **to, uint32_t timeout_ms)
 {
-    struct sockaddr_storage local;
+    struct sockaddr_in local = {.sin_family = AF_INET};
     socklen_t length = sizeof(local);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct transport_address address;
 
     assert_int_equal(listen(fd, 4), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &length), 0);
-    address = at_port(ntohs(((struct sockaddr_in *)&local)->sin_port));
+    address = at_port(ntohs(local.sin_port));
     *to = make_endpoint(&address, timeout_ms);
     return fd;
 }
@@ -232,7 +232,7 @@ static void *answer_by_hand(void *arg)
 
 static void answers_that_are_none(void **state)
 {
-    static const uint8_t zeros[SOCKET_GREETING_BYTES];
+    static const uint8_t zeros[SOCKET_GREETING_BYTES] = {0};
     static const uint8_t noise[SOCKET_GREETING_BYTES] = {[40] = 1};
     static const struct {
         const uint8_t *answer;

@@ -308,7 +308,7 @@ static void what_is_bare_is_left_unread(void **state)
 static void nothing_is_bare_where_none_is(void **state)
 {
     int fd = rig_connect_tcp(port);
-    static const uint8_t zeros[SOCKET_GREETING_BYTES];
+    static const uint8_t zeros[SOCKET_GREETING_BYTES] = {0};
     uint8_t byte;
     struct transport_request *request;
 
