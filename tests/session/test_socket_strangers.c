@@ -69,6 +69,8 @@ static void make_init(uint8_t bytes[GREETING], uint32_t version, uint8_t channel
 /* The kinds of strangers, one of each; 1 to 3 bytes may yet become anything. */
 static void visit_all(const struct session_pair *pair)
 {
+    static const char http[] =
+        "GET / HTTP/1.1\r\nHost: somewhere.example\r\nAccept: */*\r\nA: long one\r\n\r\n";
     uint8_t bytes[2 * GREETING];
 
     memset(bytes, 'r', sizeof(bytes));
@@ -79,7 +81,7 @@ static void visit_all(const struct session_pair *pair)
     visit(pair, bytes, GREETING - 1);
     visit(pair, bytes, GREETING);
     visit(pair, bytes, sizeof(bytes));
-    visit(pair, "GET / HTTP/1.1\r\nHost: somewhere.example\r\nAccept: */*\r\nA: b\r\n\r\n", 64);
+    visit(pair, http, sizeof(http));
     make_init(bytes, 1, 0);
     visit(pair, bytes, GREETING); /* a channel of no session */
     make_init(bytes, 2, 0);

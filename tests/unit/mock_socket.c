@@ -43,7 +43,7 @@ void __wrap_freeaddrinfo(struct addrinfo *found);
 
 int mock_socket_setup(void **state)
 {
-    mock_socket = (struct mock_socket){0};
+    memset(&mock_socket, 0, sizeof(mock_socket));
     return mock_setup(state);
 }
 

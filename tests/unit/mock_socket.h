@@ -10,14 +10,15 @@
 #include "mock.h"
 
 #include <netdb.h>
+#include <stdatomic.h>
 
 struct mock_socket {
     size_t most;            /* bytes that one call sends or receives, 0: any number */
     struct addrinfo *found; /* by getaddrinfo, if it is not NULL */
-    unsigned polls;
-    unsigned recvs;
-    unsigned sends; /* sendmsg */
-    int backlog;    /* of the last listen */
+    atomic_uint polls;
+    atomic_uint recvs;
+    atomic_uint sends;  /* sendmsg */
+    atomic_int backlog; /* of the last listen */
 };
 
 extern struct mock_socket mock_socket;
