@@ -223,7 +223,8 @@ static void *answer_by_hand(void *arg)
     uint8_t bytes[SOCKET_GREETING_BYTES];
     int fd = accept(by_hand->listener, NULL, NULL);
 
-    if (recv(fd, bytes, sizeof(bytes), MSG_WAITALL) == sizeof(bytes)) {
+    if (recv(fd, bytes, sizeof(bytes), MSG_WAITALL) == sizeof(bytes) &&
+        bytes[SOCKET_GREETING_BYTES - 1] == 0) {
         (void)!write(fd, by_hand->answer, by_hand->length);
     }
     close(fd);
@@ -281,6 +282,17 @@ static void no_answer_at_all(void **state)
     close(wake_fd);
     close(listener);
     to->ops->free(to);
+}
+
+static void a_listener_that_breaks(void **state)
+{
+    struct transport_greeting answer;
+
+    (void)state;
+    mock_fail("send", ECONNRESET);
+    assert_null(source->ops->connect(source, &fixed, &hello, -1, &answer, &err));
+    assert_error(&err, MULTIFD_ERROR_DISCONNECTED, "127.0.0.1:");
+    assert_int_equal(answer.length, 0);
 }
 
 /* It has gone when its turn comes. */
@@ -363,6 +375,7 @@ int main(void)
         with_endpoints(a_refused_channel_of_fixed_messages_ends),
         socket_test(answers_that_are_none),
         socket_test(no_answer_at_all),
+        with_endpoints(a_listener_that_breaks),
         with_endpoints(a_peer_that_leaves_before_it_is_answered),
         with_endpoints(stopping_twice),
         with_endpoints(memory_needs_nothing),
