@@ -30,7 +30,7 @@ static unsigned long stride(void)
     const char *set = getenv("SESSION_FAULT_STRIDE");
     unsigned long wanted = set == NULL ? 0 : strtoul(set, NULL, 10);
 
-    return wanted != 0 ? wanted : slow_build() ? 8 : 3;
+    return wanted != 0 ? wanted : slow_build() ? 31 : 13; /* odd: both settings */
 }
 
 static unsigned descriptors(void)
