@@ -35,6 +35,8 @@ struct multifd_destination {
     struct qemu_main *qemu;
     uint64_t deadline_ns;    /* by when all of its connections must have come */
     counter qemu_zero_pages; /* that came over its main channel */
+    uint64_t qemu_bytes;     /* that had come over all of its connections when last looked at */
+    uint64_t qemu_heard_ns;  /* when that was more than before */
 };
 
 #endif

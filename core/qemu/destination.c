@@ -158,11 +158,50 @@ static int find_ended(const struct multifd_destination *destination)
     return -1;
 }
 
-static bool synced_or_ended(void *arg)
+/*
+ * No wait is without an end: QEMU sends something in each of its rounds, however slowly it is told
+ * to. While it is silent, since it was stopped or waits for its operator, so is this side's clock
+ * running.
+ */
+static int check_silence(struct multifd_destination *destination, struct multifd_error *err)
 {
-    const struct multifd_destination *destination = arg;
+    uint64_t limit = destination->session.options.transport.timeout_ms * NS_PER_MS;
+    uint64_t bytes = qemu_main_bytes(destination->qemu);
+    uint64_t now = clock_now_ns();
 
-    return destination_all_synced(destination) || find_ended(destination) >= 0;
+    for (uint32_t i = 0; i < destination->channels_wanted; i++) {
+        bytes += counter_get(&destination_channel_counters(destination->channels[i])->wire_bytes);
+    }
+    if (bytes != destination->qemu_bytes || destination->qemu_heard_ns == 0) {
+        destination->qemu_bytes = bytes;
+        destination->qemu_heard_ns = now;
+    }
+    if (now - destination->qemu_heard_ns < limit) {
+        return 0;
+    }
+    return error_set(err, MULTIFD_ERROR_TIMEOUT, "QEMU has been silent for %.1f s",
+                     (double)(now - destination->qemu_heard_ns) / 1e9);
+}
+
+/* Waits until every channel has come to its SYNC, or one has ended before. */
+static int wait_for_channels(struct multifd_destination *destination, struct multifd_error *err)
+{
+    struct session *session = &destination->session;
+
+    for (;;) {
+        waker_arm(&session->main);
+        if (session_has_failed(session)) {
+            return session_error(session, err);
+        }
+        if (destination_all_synced(destination) || find_ended(destination) >= 0) {
+            waker_disarm(&session->main, false);
+            return 0;
+        }
+        if (check_silence(destination, err) != 0) {
+            return -1;
+        }
+        waker_sleep(&session->main, TRANSPORT_SLEEP_MS_MAX);
+    }
 }
 
 /*
@@ -199,7 +238,7 @@ static int end_round(struct multifd_destination *destination, struct multifd_err
     if (destination->round == 0 && stop_listening(destination, err) != 0) {
         return -1;
     }
-    if (session_wait(&destination->session, synced_or_ended, destination, err) != 0) {
+    if (wait_for_channels(destination, err) != 0) {
         return -1;
     }
     if (!destination_all_synced(destination)) {
@@ -230,6 +269,8 @@ static int take_event(struct multifd_destination *destination, const struct qemu
         return end_round(destination, err);
     case QEMU_DONE:
         return finish(destination, err);
+    case QEMU_NEEDS_MORE:
+        return check_silence(destination, err) != 0 ? -1 : 2;
     default:
         return 2;
     }

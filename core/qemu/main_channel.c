@@ -16,6 +16,7 @@ struct qemu_main {
     struct transport_message message; /* in hand while `left` is not 0 */
     const uint8_t *next;              /* of its bytes */
     size_t left;
+    uint64_t bytes; /* that have come */
 };
 
 const struct transport_profile *qemu_main_profile(void)
@@ -99,29 +100,35 @@ static void sleep_once(struct qemu_main *main)
     waker_disarm(waker, fds[num].revents != 0);
 }
 
-/*
- * Waits for bytes. 1 when there are some, 0 when the source has closed the connection, -1 with *err
- * when it broke or the session has failed.
- */
-static int wait_for_bytes(struct qemu_main *main, struct multifd_error *err)
+enum waited {
+    WAITED_BROKEN, /* or the session has failed: *err is set */
+    WAITED_FOR_BYTES,
+    WAITED_FOR_END,     /* the source has closed the connection */
+    WAITED_FOR_NOTHING, /* for a moment */
+};
+
+static enum waited wait_for_bytes(struct qemu_main *main, struct multifd_error *err)
 {
     const struct transport_channel_ops *ops = main->channel->ops;
 
-    for (;;) {
+    for (int looks = 0; looks < 2; looks++) {
         waker_arm(&main->session->main);
         if (session_has_failed(main->session)) {
-            return session_error(main->session, err);
+            session_error(main->session, err);
+            return WAITED_BROKEN;
         }
         if (ops->progress(main->channel, err) != 0) {
-            return err->code == MULTIFD_ERROR_DISCONNECTED ? 0 : -1;
+            return err->code == MULTIFD_ERROR_DISCONNECTED ? WAITED_FOR_END : WAITED_BROKEN;
         }
         if (ops->receive(main->channel, &main->message)) {
             main->next = main->message.bytes;
             main->left = main->message.length;
-            return 1;
+            main->bytes += main->left;
+            return WAITED_FOR_BYTES;
         }
         sleep_once(main);
     }
+    return WAITED_FOR_NOTHING;
 }
 
 /* Gives a message that is used up back; that the connection has ended then shows at the next. */
@@ -153,9 +160,9 @@ static int parse(struct qemu_main *main, struct qemu_event *event, struct multif
 
 int qemu_main_next(struct qemu_main *main, struct qemu_event *event, struct multifd_error *err)
 {
-    int more = 1;
+    enum waited waited = WAITED_FOR_BYTES;
 
-    while (more > 0) {
+    while (waited == WAITED_FOR_BYTES) {
         if (parse(main, event, err) != 0) {
             return -1;
         }
@@ -163,14 +170,20 @@ int qemu_main_next(struct qemu_main *main, struct qemu_event *event, struct mult
             return 0;
         }
         if (main->left == 0) {
-            more = wait_for_bytes(main, err);
+            waited = wait_for_bytes(main, err);
         }
     }
-    if (more < 0 || qemu_stream_end(main->stream, err) != 0) {
-        return -1;
+    if (waited == WAITED_FOR_NOTHING) {
+        event->type = QEMU_NEEDS_MORE;
+        return 0;
     }
     event->type = QEMU_DONE;
-    return 0;
+    return waited == WAITED_BROKEN ? -1 : qemu_stream_end(main->stream, err);
+}
+
+uint64_t qemu_main_bytes(const struct qemu_main *main)
+{
+    return main->bytes;
 }
 
 const struct qemu_block *qemu_main_block(const struct qemu_main *main, uint32_t block)

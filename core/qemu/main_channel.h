@@ -27,10 +27,14 @@ struct qemu_main *qemu_main_new(struct session *session, struct transport_channe
 void qemu_main_delete(struct qemu_main **main);
 
 /*
- * Waits for the next event; QEMU_DONE comes last, QEMU_NEEDS_MORE and QEMU_PING never. 0, or -1
- * with *err, which is the session's own error if it has failed. Main thread only.
+ * Waits for the next event; QEMU_DONE comes last, QEMU_PING never, and QEMU_NEEDS_MORE when nothing
+ * has come for a moment. 0, or -1 with *err, which is the session's own error if it has failed.
+ * Main thread only.
  */
 int qemu_main_next(struct qemu_main *main, struct qemu_event *event, struct multifd_error *err);
+
+/* Bytes that have come. */
+uint64_t qemu_main_bytes(const struct qemu_main *main);
 
 /* See qemu_stream_block and qemu_stream_blocks. */
 const struct qemu_block *qemu_main_block(const struct qemu_main *main, uint32_t block);

@@ -280,8 +280,9 @@ static void pages_too_large_for_a_method(void **state)
 #define STAGING_FIELD(offset, size, to)                                                            \
     .what = MESSAGE_STAGING, .way = TAMPER_FIELD, .at = 12 + (offset), .bytes = (size),            \
     .value = (to)
+/* While channels are still being made, so that one that breaks may be the destination's cause. */
 #define BY_SOURCE(words)                                                                           \
-    .end = TAMPER_REFUSED_BY_SOURCE, .code = MULTIFD_ERROR_PROTOCOL, .text = (words)
+    .end = TAMPER_BREAKS_SOURCE, .code = MULTIFD_ERROR_PROTOCOL, .text = (words)
 #define HEADER_FIELD(offset, to)                                                                   \
     .what = TAMPER_PAGES, .way = TAMPER_FIELD, .at = (offset), .bytes = 4, .value = (to)
 #define BY_DESTINATION(words)                                                                      \

@@ -24,6 +24,9 @@ enum { /* of a frame */
     .end = TAMPER_REFUSED_BY_DESTINATION, .code = MULTIFD_ERROR_##kind, .text = words
 #define BY_SOURCE(kind, words)                                                                     \
     .end = TAMPER_REFUSED_BY_SOURCE, .code = MULTIFD_ERROR_##kind, .text = words
+/* Channels are made meanwhile: one that breaks may be the destination's cause. */
+#define WHILE_CONNECTING(kind, words)                                                              \
+    .end = TAMPER_BREAKS_SOURCE, .code = MULTIFD_ERROR_##kind, .text = words
 #define MALFORMED(type) "control connection: control message refused: malformed " type
 
 static const struct message some_finish = {.type = MESSAGE_FINISH};
@@ -67,7 +70,7 @@ static const struct tamper frames[] = {
     {"no list", FRAME(RAM_BLOCKS, 12), BY_DESTINATION(PROTOCOL, MALFORMED("RAM_BLOCKS"))},
     {"half a list", FRAME(RAM_BLOCKS, 60), BY_DESTINATION(PROTOCOL, MALFORMED("RAM_BLOCKS"))},
     {"longer OK", FRAME(RAM_BLOCKS_OK, 16), BY_SOURCE(PROTOCOL, MALFORMED("RAM_BLOCKS_OK"))},
-    {"cut pieces", FRAME(PIECES, 30), BY_SOURCE(PROTOCOL, MALFORMED("PIECES"))},
+    {"cut pieces", FRAME(PIECES, 30), WHILE_CONNECTING(PROTOCOL, MALFORMED("PIECES"))},
     {"cut round", FRAME(SYNC_DONE, 16), BY_SOURCE(PROTOCOL, MALFORMED("SYNC_DONE"))},
     {"cut totals", FRAME(FINISH, 51), BY_DESTINATION(PROTOCOL, MALFORMED("FINISH"))},
     {"cut digest", FRAME(BLOCK_DIGEST, 40), BY_DESTINATION(PROTOCOL, MALFORMED("BLOCK_DIGEST"))},
@@ -130,11 +133,13 @@ static const struct tamper lists[] = {
  * block has one piece.
  */
 static const struct tamper pieces[] = {
-    {"pieces of another block", FIELD(PIECES, 0, 4, 1), BY_SOURCE(PROTOCOL, "for other pieces")},
-    {"pieces of no block", FIELD(PIECES, 0, 4, 10), BY_SOURCE(PROTOCOL, "for other pieces")},
-    {"other pieces", FIELD(PIECES, 4, 4, 1), BY_SOURCE(PROTOCOL, "for other pieces")},
-    {"more pieces", FIELD(PIECES, 8, 4, 2), BY_SOURCE(PROTOCOL, MALFORMED("PIECES"))},
-    {"pieces twice", FIELD(PIECES, 0, 4, 0), .nth = 2, BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"pieces of another block", FIELD(PIECES, 0, 4, 1),
+     WHILE_CONNECTING(PROTOCOL, "for other pieces")},
+    {"pieces of no block", FIELD(PIECES, 0, 4, 10), WHILE_CONNECTING(PROTOCOL, "for other pieces")},
+    {"other pieces", FIELD(PIECES, 4, 4, 1), WHILE_CONNECTING(PROTOCOL, "for other pieces")},
+    {"more pieces", FIELD(PIECES, 8, 4, 2), WHILE_CONNECTING(PROTOCOL, MALFORMED("PIECES"))},
+    {"pieces twice", FIELD(PIECES, 0, 4, 0), .nth = 2,
+     WHILE_CONNECTING(PROTOCOL, "for other pieces")},
     {"key of none", FIELD(PIECES, 20, 4, 0), .end = TAMPER_BREAKS_SOURCE,
      .code = MULTIFD_ERROR_COMPLETION, .text = "remote access error"},
     {"address of elsewhere", FIELD(PIECES, 12, 8, 4096), .end = TAMPER_BREAKS_SOURCE,
@@ -169,11 +174,13 @@ static const struct tamper pieces_on_demand[] = {
      BY_DESTINATION(PROTOCOL, MALFORMED("PIECES_REQUEST"))},
     {"request twice", FIELD(PIECES_REQUEST, 0, 4, 0), .nth = 2,
      BY_DESTINATION(PROTOCOL, "asks for a piece twice")},
-    {"answer for no block", FIELD(PIECES, 0, 4, 10), BY_SOURCE(PROTOCOL, "for other pieces")},
-    {"answer for more", FIELD(PIECES, 4, 4, 1), BY_SOURCE(PROTOCOL, "for other pieces")},
-    {"answer twice", FIELD(PIECES, 0, 4, 0), .nth = 3, BY_SOURCE(PROTOCOL, "for other pieces")},
+    {"answer for no block", FIELD(PIECES, 0, 4, 10),
+     WHILE_CONNECTING(PROTOCOL, "for other pieces")},
+    {"answer for more", FIELD(PIECES, 4, 4, 1), WHILE_CONNECTING(PROTOCOL, "for other pieces")},
+    {"answer twice", FIELD(PIECES, 0, 4, 0), .nth = 3,
+     WHILE_CONNECTING(PROTOCOL, "for other pieces")},
     {"answer before any request", REPLACE(RAM_BLOCKS_OK, &some_pieces),
-     BY_SOURCE(PROTOCOL, "for other pieces")},
+     WHILE_CONNECTING(PROTOCOL, "for other pieces")},
     {"answer with a key of none", FIELD(PIECES, 20, 4, 0), .end = TAMPER_BREAKS_SOURCE,
      .code = MULTIFD_ERROR_COMPLETION, .text = "remote access error"},
 };
