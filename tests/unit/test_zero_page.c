@@ -234,18 +234,19 @@ VARIANT_TEST(unaligned)
 VARIANT_TEST(random)
 VARIANT_TEST(written_meanwhile)
 
-static void the_first_supported_is_chosen(void **state)
+/* Which one depends on the CPU, and on what a sanitizer makes of each. */
+static void one_that_is_supported_is_chosen(void **state)
 {
     size_t num;
     const struct zero_page_variant *variants = zero_page_variants(&num);
-    size_t first = 0;
+    size_t chosen = 0;
 
     (void)state;
-    while (first < num && !variants[first].supported()) {
-        first++;
+    while (chosen < num && strcmp(variants[chosen].name, zero_page_variant()) != 0) {
+        chosen++;
     }
-    assert_in_range(first, 0, num - 1);
-    assert_string_equal(zero_page_variant(), variants[first].name);
+    assert_in_range(chosen, 0, num - 1);
+    assert_true(variants[chosen].supported());
     assert_string_equal(variants[num - 1].name, "portable");
     assert_true(variants[num - 1].supported());
 }
@@ -261,7 +262,7 @@ int main(void)
         cmocka_unit_test(unaligned),
         cmocka_unit_test(random),
         cmocka_unit_test(written_meanwhile),
-        cmocka_unit_test(the_first_supported_is_chosen),
+        cmocka_unit_test(one_that_is_supported_is_chosen),
     };
 
     return cmocka_run_group_tests_name("core/zero_page", tests, NULL, NULL);

@@ -190,3 +190,16 @@ int verbs_cm_expect(struct verbs_cm *cm, enum rdma_cm_event_type wanted,
     }
     return unexpected(cm, event, err);
 }
+
+int verbs_cm_explain(struct verbs_cm *cm, struct multifd_error *err)
+{
+    struct verbs_cm_event event;
+    struct multifd_error unused;
+
+    if (verbs_cm_take_event(cm, &event, &unused) <= 0) {
+        return -1;
+    }
+    return event.type == RDMA_CM_EVENT_REJECTED || event.type == RDMA_CM_EVENT_DISCONNECTED
+               ? unexpected(cm, &event, err)
+               : -1;
+}

@@ -69,7 +69,7 @@ static int offer(struct verbs_channel *channel, const struct verbs_endpoint *end
         return 0;
     }
     if (verbs_channel_ready(channel, err) != 0) {
-        return -1;
+        return verbs_cm_explain(cm, err);
     }
     if (rdma_establish(cm->id) != 0) {
         return error_set_errno(err, MULTIFD_ERROR_CONNECT, errno, "rdma_establish(%s)", cm->peer);
@@ -161,9 +161,11 @@ static int answer_request(struct verbs_channel *channel, const struct verbs_endp
     struct rdma_conn_param param;
     struct verbs_cm_event event;
 
-    if (verbs_channel_meet(channel, &request->event, err) != 0 ||
-        verbs_channel_ready(channel, err) != 0) {
+    if (verbs_channel_meet(channel, &request->event, err) != 0) {
         return -1;
+    }
+    if (verbs_channel_ready(channel, err) != 0) {
+        return verbs_cm_explain(cm, err);
     }
     verbs_channel_conn_param(channel, answer, data, &param);
     if (rdma_accept(cm->id, &param) != 0) {
