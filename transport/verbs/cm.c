@@ -193,7 +193,7 @@ int verbs_cm_expect(struct verbs_cm *cm, enum rdma_cm_event_type wanted,
 
 int verbs_cm_explain(struct verbs_cm *cm, struct multifd_error *err)
 {
-    struct verbs_cm_event event;
+    struct verbs_cm_event event = {.private_data_len = 0};
     struct multifd_error unused;
 
     if (verbs_cm_take_event(cm, &event, &unused) <= 0) {
