@@ -137,18 +137,13 @@ static int prove_life(struct control *control, struct multifd_error *err)
     return status;
 }
 
-static uint64_t earlier(uint64_t left, uint64_t right)
-{
-    return left < right ? left : right;
-}
-
 static uint64_t next_deadline(const struct control *control, uint64_t settle_ns)
 {
     uint64_t ping = control->sent_ns + ping_ns(control);
     uint64_t silence = control->heard_ns + silence_ns(control);
     uint64_t look = clock_now_ns() + TRANSPORT_SLEEP_MS_MAX * NS_PER_MS;
 
-    return earlier(earlier(ping, silence), earlier(settle_ns, look));
+    return clock_earlier(clock_earlier(ping, silence), clock_earlier(settle_ns, look));
 }
 
 /* Sleeps until something happens or `deadline_ns`; gives the lock away meanwhile. */

@@ -16,6 +16,11 @@ static inline uint64_t clock_now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+static inline uint64_t clock_earlier(uint64_t left, uint64_t right)
+{
+    return left < right ? left : right;
+}
+
 /* Milliseconds left for poll(2), rounded up so that a wait never ends just before its deadline. */
 static inline int clock_ms_until(uint64_t deadline_ns)
 {

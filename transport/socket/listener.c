@@ -171,11 +171,6 @@ static struct transport_request *look_at_pending(struct socket_listener *listene
     return NULL;
 }
 
-static uint64_t earlier(uint64_t left, uint64_t right)
-{
-    return left < right ? left : right;
-}
-
 /*
  * What poll(2) is to look at. The first bytes of a greeting stay readable until all of them are
  * there, since they are only looked at: such a connection is looked at again in a while instead.
@@ -187,9 +182,9 @@ static uint64_t fill_pollfds(const struct socket_listener *listener, uint64_t de
         const struct transport_request *request = listener->pending[i];
 
         fds[i] = (struct pollfd){.fd = request->started ? -1 : request->fd, .events = POLLIN};
-        deadline_ns = earlier(deadline_ns, request->deadline_ns);
+        deadline_ns = clock_earlier(deadline_ns, request->deadline_ns);
         if (request->started) {
-            deadline_ns = earlier(deadline_ns, clock_now_ns() + STARTED_NS);
+            deadline_ns = clock_earlier(deadline_ns, clock_now_ns() + STARTED_NS);
         }
     }
     return deadline_ns;
