@@ -58,7 +58,6 @@ struct control *control_new(struct session *session, struct transport_channel *c
                             struct multifd_error *err)
 {
     struct control *control = calloc(1, sizeof(*control));
-    int errnum;
 
     if (control == NULL) {
         error_set_nomem(err);
@@ -74,9 +73,7 @@ struct control *control_new(struct session *session, struct transport_channel *c
     pthread_mutex_init(&control->lock, NULL);
     pthread_cond_init(&control->room, NULL);
     session_add_waker(session, &control->waker);
-    errnum = pthread_create(&control->thread, NULL, control_thread_main, control);
-    if (errnum != 0) {
-        error_set_errno(err, MULTIFD_ERROR_SYSTEM, errnum, "pthread_create");
+    if (worker_start(&control->worker, session->workers, control_thread_main, control, err) != 0) {
         goto forget_waker;
     }
     return control;
@@ -104,7 +101,7 @@ void control_stop(struct control *control)
         &control->room); /* it may wait there for a broken connection to settle */
     pthread_mutex_unlock(&control->lock);
     waker_wake(&control->waker);
-    pthread_join(control->thread, NULL);
+    worker_join(&control->worker);
     control->stopped = true;
 }
 

@@ -248,7 +248,7 @@ static void settle(struct control *control)
     }
 }
 
-void *control_thread_main(void *arg)
+void control_thread_main(void *arg)
 {
     struct control *control = arg;
     struct multifd_error err;
@@ -269,5 +269,4 @@ void *control_thread_main(void *arg)
     pthread_cond_broadcast(&control->room);
     waker_wake(&control->session->main);
     pthread_mutex_unlock(&control->lock);
-    return NULL;
 }

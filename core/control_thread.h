@@ -14,7 +14,7 @@
 
 struct control {
     struct session *session;
-    pthread_t thread;
+    struct worker worker;
     bool stopped; /* the main thread's own: it has been joined */
     struct waker waker;
 
@@ -43,6 +43,6 @@ bool control_try_send(struct control *control, const struct message *message, in
                       struct multifd_error *err);
 
 /* What the thread runs; its argument is the control. */
-void *control_thread_main(void *arg);
+void control_thread_main(void *arg);
 
 #endif

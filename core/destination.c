@@ -122,7 +122,7 @@ static void release(struct multifd_destination *destination)
     qemu_main_delete(&destination->qemu);
     /* At once: a queue pair whose peer is out of reach takes its time to go (rxe: most of a
      * second). */
-    parallel_for_each(channels, num, disconnect);
+    parallel_for_each(destination->session.workers, channels, num, disconnect);
     registrar_delete(&destination->registrar);
 }
 

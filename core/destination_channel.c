@@ -13,7 +13,7 @@ struct destination_channel {
     struct channel_counters counters;
     const struct destination_channel_config *config;
     struct waker waker;
-    pthread_t thread;
+    struct worker worker;
     atomic_bool stop;
     _Atomic uint64_t synced;   /* rounds that have come to their SYNC */
     _Atomic uint64_t released; /* rounds that may be left behind */
@@ -142,13 +142,13 @@ static int run(struct destination_channel *channel, struct multifd_error *err)
     return status;
 }
 
-static void *channel_main(void *arg)
+static void channel_main(void *arg)
 {
     struct destination_channel *channel = arg;
     struct multifd_error err;
 
     if (run(channel, &err) == 0) {
-        return NULL;
+        return;
     }
     if (channel->config->reader.form == PACKET_QEMU && err.code == MULTIFD_ERROR_DISCONNECTED) {
         /* Whether that was too soon, the main channel will show. */
@@ -158,7 +158,6 @@ static void *channel_main(void *arg)
         error_set_channel(&err, channel->reader.params.id);
         session_fail(channel->config->session, &err);
     }
-    return NULL;
 }
 
 static void release_reader(struct destination_channel *channel)
@@ -172,13 +171,12 @@ static void release_reader(struct destination_channel *channel)
 
 static int start(struct destination_channel *channel, struct multifd_error *err)
 {
-    int errnum;
+    struct session *session = channel->config->session;
 
-    session_add_waker(channel->config->session, &channel->waker);
-    errnum = pthread_create(&channel->thread, NULL, channel_main, channel);
-    if (errnum != 0) {
-        session_remove_waker(channel->config->session, &channel->waker);
-        return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errnum, "pthread_create");
+    session_add_waker(session, &channel->waker);
+    if (worker_start(&channel->worker, session->workers, channel_main, channel, err) != 0) {
+        session_remove_waker(session, &channel->waker);
+        return -1;
     }
     return 0;
 }
@@ -226,7 +224,7 @@ void destination_channel_stop(struct destination_channel *channel)
 {
     atomic_store(&channel->stop, true);
     waker_wake(&channel->waker);
-    pthread_join(channel->thread, NULL);
+    worker_join(&channel->worker);
 }
 
 void destination_channel_disconnect(struct destination_channel *channel)

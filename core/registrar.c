@@ -28,7 +28,7 @@ struct registrar {
     atomic_uint missing;       /* source: pieces that are not ready */
     struct piece_queue *queue; /* of those that are wanted; each is once */
     uint32_t threads_num;
-    pthread_t *threads;
+    struct worker *threads;
 
     pthread_mutex_t lock;     /* guards what follows; held for moments only */
     atomic_uint sleepers_num; /* looked at without the lock, too */
@@ -318,7 +318,7 @@ static bool register_run(struct registrar *registrar, const struct piece_run *ru
     return registrar->source || answer(registrar, run);
 }
 
-static void *registrar_main(void *arg)
+static void registrar_main(void *arg)
 {
     struct registrar *registrar = arg;
     struct piece_run run;
@@ -326,7 +326,6 @@ static void *registrar_main(void *arg)
     while (piece_queue_take(registrar->queue, &run) && !session_has_failed(registrar->session) &&
            register_run(registrar, &run)) {
     }
-    return NULL;
 }
 
 /* ---- From beginning to end ---- */
@@ -349,11 +348,9 @@ static int start_threads(struct registrar *registrar, struct multifd_error *err)
     uint32_t wanted = wanted_threads(registrar->session);
 
     while (registrar->threads_num < wanted) {
-        int errnum = pthread_create(&registrar->threads[registrar->threads_num], NULL,
-                                    registrar_main, registrar);
-
-        if (errnum != 0) {
-            return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errnum, "pthread_create");
+        if (worker_start(&registrar->threads[registrar->threads_num], registrar->session->workers,
+                         registrar_main, registrar, err) != 0) {
+            return -1;
         }
         registrar->threads_num++;
     }
@@ -430,7 +427,7 @@ void registrar_stop(struct registrar *registrar)
     }
     piece_queue_stop(registrar->queue);
     for (uint32_t i = 0; i < registrar->threads_num; i++) {
-        pthread_join(registrar->threads[i], NULL);
+        worker_join(&registrar->threads[i]);
     }
     registrar->threads_num = 0;
 }

@@ -59,10 +59,14 @@ int session_init(struct session *session, const char *peer, const char *address,
         waker_init(&session->main, err) != 0) {
         return -1;
     }
+    session->workers = worker_group_new(err);
+    if (session->workers == NULL) {
+        goto fini_main;
+    }
     session->failed_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (session->failed_fd < 0) {
         error_set_errno(err, MULTIFD_ERROR_SYSTEM, errno, "eventfd");
-        goto fini_main;
+        goto delete_workers;
     }
     session->endpoint = transport_endpoint_new(&session->address, &session->options.transport, err);
     if (session->endpoint == NULL) {
@@ -79,6 +83,8 @@ int session_init(struct session *session, const char *peer, const char *address,
 
 close_failed:
     close(session->failed_fd);
+delete_workers:
+    worker_group_delete(&session->workers);
 fini_main:
     waker_fini(&session->main);
     return -1;
@@ -89,6 +95,7 @@ void session_fini(struct session *session)
     ram_table_clear(&session->blocks);
     session->endpoint->ops->free(session->endpoint);
     close(session->failed_fd);
+    worker_group_delete(&session->workers);
     waker_fini(&session->main);
     pthread_mutex_destroy(&session->lock);
 }

@@ -18,6 +18,7 @@
 
 #include "core/base/log.h"
 #include "core/base/waker.h"
+#include "core/base/worker.h"
 #include "core/greeting.h"
 #include "core/options.h"
 #include "core/ram_block.h"
@@ -35,6 +36,8 @@ struct session {
     struct session_times times;
     bool one_processor; /* whoever runs keeps all others from running */
     uint64_t poll_ns;   /* polling before sleeping; 0 where the peer needs this very processor */
+
+    struct worker_group *workers; /* every thread that the session starts */
 
     atomic_int state; /* enum session_state; sequentially consistent, see waker.h */
     pthread_mutex_t lock;

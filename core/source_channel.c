@@ -18,7 +18,7 @@ struct source_channel {
     struct source_channel_config *config;
     struct batch_ring *ring;
     struct waker waker;
-    pthread_t thread;
+    struct worker worker;
     atomic_bool stop;
     atomic_bool up;
     _Atomic uint64_t drained;
@@ -268,7 +268,7 @@ static int run(struct source_channel *channel, struct multifd_error *err)
     return channel_loop_run(&loop, err);
 }
 
-static void *channel_main(void *arg)
+static void channel_main(void *arg)
 {
     struct source_channel *channel = arg;
     struct multifd_error err;
@@ -285,18 +285,16 @@ static void *channel_main(void *arg)
         error_set_channel(&err, channel->writer.params.id);
         session_fail(channel->config->session, &err);
     }
-    return NULL;
 }
 
 static int start(struct source_channel *channel, struct multifd_error *err)
 {
-    int errnum;
+    struct session *session = channel->config->session;
 
-    session_add_waker(channel->config->session, &channel->waker);
-    errnum = pthread_create(&channel->thread, NULL, channel_main, channel);
-    if (errnum != 0) {
-        session_remove_waker(channel->config->session, &channel->waker);
-        return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errnum, "pthread_create");
+    session_add_waker(session, &channel->waker);
+    if (worker_start(&channel->worker, session->workers, channel_main, channel, err) != 0) {
+        session_remove_waker(session, &channel->waker);
+        return -1;
     }
     return 0;
 }
@@ -342,7 +340,7 @@ void source_channel_stop(struct source_channel *channel)
 {
     atomic_store(&channel->stop, true);
     waker_wake(&channel->waker);
-    pthread_join(channel->thread, NULL);
+    worker_join(&channel->worker);
 }
 
 void source_channel_disconnect(struct source_channel *channel)

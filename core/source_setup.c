@@ -299,6 +299,6 @@ void source_release(struct multifd_source *source)
     control_delete(&source->control);
     /* At once: a queue pair whose peer is out of reach takes its time to go (rxe: most of a
      * second). */
-    parallel_for_each(channels, num, disconnect);
+    parallel_for_each(source->session.workers, channels, num, disconnect);
     registrar_delete(&source->registrar);
 }

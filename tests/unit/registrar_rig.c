@@ -136,6 +136,7 @@ int registrar_make(void **state)
     around.base.ops = &ops;
     around.host = host;
     session->endpoint = &around.base;
+    session->workers = worker_group_new(&err);
     session->options.page_size = 4096;
     session->options.registration_threads = 3;
     session->options.log = (struct log){count_line, NULL};
@@ -151,6 +152,7 @@ int registrar_release(void **state)
     registrar_delete(&around.registrar);
     ram_table_clear(&around.session.blocks);
     waker_fini(&around.waker);
+    worker_group_delete(&around.session.workers);
     return around.live != 0 ? -1 : mock_teardown(state);
 }
 
