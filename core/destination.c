@@ -156,6 +156,7 @@ void multifd_destination_statistics(const struct multifd_destination *destinatio
     statistics_times(out, &destination->session.times);
     qemu_destination_statistics(destination, out);
     session_device_counters(&destination->session, &out->device);
+    out->cpu_ns = worker_group_cpu_ns(destination->session.workers);
 }
 
 int multifd_destination_channel_statistics(const struct multifd_destination *destination,
@@ -165,5 +166,6 @@ int multifd_destination_channel_statistics(const struct multifd_destination *des
         return -1;
     }
     channel_counters_read(destination_channel_counters(destination->channels[channel]), out);
+    out->cpu_ns = destination_channel_cpu_ns(destination->channels[channel]);
     return 0;
 }

@@ -274,3 +274,8 @@ destination_channel_counters(const struct destination_channel *channel)
 {
     return &channel->counters;
 }
+
+uint64_t destination_channel_cpu_ns(const struct destination_channel *channel)
+{
+    return worker_cpu_ns(&channel->worker);
+}

@@ -53,4 +53,7 @@ void destination_channel_release(struct destination_channel *channel, uint64_t r
 const struct channel_counters *
 destination_channel_counters(const struct destination_channel *channel);
 
+/* The processor time of its thread. */
+uint64_t destination_channel_cpu_ns(const struct destination_channel *channel);
+
 #endif

@@ -380,6 +380,7 @@ void multifd_source_statistics(const struct multifd_source *source, struct multi
     }
     statistics_times(out, &source->session.times);
     session_device_counters(&source->session, &out->device);
+    out->cpu_ns = worker_group_cpu_ns(source->session.workers);
 }
 
 int multifd_source_channel_statistics(const struct multifd_source *source, unsigned channel,
@@ -389,5 +390,6 @@ int multifd_source_channel_statistics(const struct multifd_source *source, unsig
         return -1;
     }
     channel_counters_read(source_channel_counters(source->channels[channel]), out);
+    out->cpu_ns = source_channel_cpu_ns(source->channels[channel]);
     return 0;
 }

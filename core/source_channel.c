@@ -415,3 +415,8 @@ const struct channel_counters *source_channel_counters(const struct source_chann
 {
     return &channel->counters;
 }
+
+uint64_t source_channel_cpu_ns(const struct source_channel *channel)
+{
+    return worker_cpu_ns(&channel->worker);
+}

@@ -64,4 +64,7 @@ void source_channel_wake(struct source_channel *channel);
 
 const struct channel_counters *source_channel_counters(const struct source_channel *channel);
 
+/* The processor time of its thread. */
+uint64_t source_channel_cpu_ns(const struct source_channel *channel);
+
 #endif

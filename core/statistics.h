@@ -58,7 +58,7 @@ static inline void counter_set(counter *value, uint64_t number)
 void channel_counters_add(struct channel_counters *counters, uint32_t normal, uint32_t zero,
                           uint32_t page_size, uint64_t wire_bytes);
 
-/* Copies a channel's counters. */
+/* Copies a channel's counters; the time of its thread is not among them. */
 void channel_counters_read(const struct channel_counters *counters,
                            struct multifd_channel_statistics *out);
 

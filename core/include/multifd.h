@@ -157,6 +157,13 @@ struct multifd_statistics {
     uint64_t verify_ns;    /* comparing hashes at the end */
     uint64_t registered_bytes; /* guest memory pinned on this side, at its most; 0 with odp */
     uint64_t register_ns;      /* time in which at least one thread was registering memory */
+    /*
+     * Processor time, user and system, that the session's own threads on this side have used, those
+     * that have ended included; it grows until clean-up has returned. Not in it: what the calling
+     * threads use in multifd_* functions, which CLOCK_THREAD_CPUTIME_ID tells them, and what the
+     * kernel does in threads of its own.
+     */
+    uint64_t cpu_ns;
     /* Packets that waited, at the source: for the destination to take others, and for room. */
     uint64_t credit_stalls;
     uint64_t queue_stalls;
@@ -172,6 +179,7 @@ struct multifd_channel_statistics {
     uint64_t packets;
     uint64_t credit_stalls;
     uint64_t queue_stalls;
+    uint64_t cpu_ns; /* of the channel's thread */
 };
 
 /*
