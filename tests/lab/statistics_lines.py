@@ -49,7 +49,8 @@ def check_lines(side, lines):
             problems.append(f'a line of {side} is {line}')
     problems += [f'{name} goes back from {line[name]} to {after[name]}'
                  for line, after in zip(lines, lines[1:])
-                 for name in (*COUNTERS, 'syncs', 'total_ns', 'cpu_ns') if line[name] > after[name]]
+                 for name in (*COUNTERS, 'syncs', 'total_ns', 'session_cpu_ns', 'cpu_ns')
+                 if line[name] > after[name]]
     if any(not 0 < line['interval']['ns'] < 60e9 for line in lines):
         problems.append('an interval is none')
     # A busy machine may miss some, but not most of them; none comes more often than it is due.
@@ -63,6 +64,10 @@ def check_lines(side, lines):
     for name in COUNTERS:
         if sum(channel[name] for channel in last['channels']) != last[name]:
             problems.append(f'{name} of the channels do not make {last[name]}')
+    channels_ns = sum(channel['cpu_ns'] for channel in last['channels'])
+    if not 0 < channels_ns < last['session_cpu_ns'] < last['cpu_ns']:
+        problems.append(f'the processor took {channels_ns} ns of the channels, '
+                        f'{last["session_cpu_ns"]} of the session, {last["cpu_ns"]} of the process')
     return problems
 
 

@@ -8,8 +8,13 @@
 #include <string.h>
 
 static struct multifd_channel_statistics channels[] = {
-    {.guest_bytes = 4096, .wire_bytes = 5000, .normal_pages = 1, .packets = 2},
-    {.guest_bytes = 8192, .wire_bytes = 9000, .normal_pages = 2, .zero_pages = 3, .packets = 4},
+    {.guest_bytes = 4096, .wire_bytes = 5000, .normal_pages = 1, .packets = 2, .cpu_ns = 70},
+    {.guest_bytes = 8192,
+     .wire_bytes = 9000,
+     .normal_pages = 2,
+     .zero_pages = 3,
+     .packets = 4,
+     .cpu_ns = 80},
 };
 
 static struct report sample(const struct multifd_error *error)
@@ -30,6 +35,7 @@ static struct report sample(const struct multifd_error *error)
                        .total_ns = 3000000000,
                        .setup_ns = 1000000000,
                        .transfer_ns = 12288,
+                       .cpu_ns = 170000000,
                        .device = {.retries = 9,
                                   .ack_timeouts = MULTIFD_UNKNOWN,
                                   .sequence_naks = 7,
@@ -85,6 +91,7 @@ static void json_of_success(void **state)
     assert_int_equal(integer(object, "syncs"), 1);
     assert_int_equal(integer(object, "credit_stalls"), 4);
     assert_int_equal(integer(object, "queue_stalls"), 2);
+    assert_int_equal(integer(object, "session_cpu_ns"), 170000000);
     assert_int_equal(integer(object, "cpu_ns"), 250000000);
     double ratio = json_real_value(json_object_get(object, "ratio"));
     assert_true(ratio > 0.8777 && ratio < 0.8778); /* 12288 of 14000, rounded */
@@ -100,6 +107,7 @@ static void json_of_success(void **state)
     assert_int_equal(integer(json_array_get(list, 1), "channel"), 1);
     assert_int_equal(integer(json_array_get(list, 1), "zero_pages"), 3);
     assert_int_equal(integer(json_array_get(list, 0), "wire_bytes"), 5000);
+    assert_int_equal(integer(json_array_get(list, 1), "cpu_ns"), 80);
     json_decref(object);
 }
 
@@ -226,7 +234,8 @@ static void table(void **state)
     assert_non_null(strstr(text, "  waited        4 packets for credits, 2 for the send queue\n"));
     assert_non_null(strstr(
         text, "  port          9 retries, 7 sequence NAKs, 0 RNR NAKs, 6 out of sequence\n"));
-    assert_non_null(strstr(text, "  processor     "));
+    assert_non_null(
+        strstr(text, "  processor     0.250 s, 0.170 s of it by the session's threads\n"));
     free(text);
 }
 

@@ -40,8 +40,8 @@ void report_stamp(struct report *report)
 void report_collect(struct report *report, const struct session_view *view)
 {
     report_stamp(report);
-    report->cpu_ns = processor_ns();
     session_view_statistics(view, &report->statistics);
+    report->cpu_ns = processor_ns(); /* after that of the session, which is a part of it */
     unsigned count = report->statistics.channels;
     report->channels = calloc(count > 0 ? count : 1, sizeof(*report->channels));
     if (report->channels == NULL) {
@@ -75,6 +75,16 @@ static void print_times(const struct multifd_statistics *statistics, FILE *out)
     print_time(out, "transfer", statistics->transfer_ns);
     print_time(out, "sync", statistics->sync_ns);
     print_time(out, "verify", statistics->verify_ns);
+}
+
+static void print_processor(const struct report *report, FILE *out)
+{
+    char all[UNITS_TEXT];
+    char session[UNITS_TEXT];
+
+    units_format_seconds(all, (double)report->cpu_ns / 1e9);
+    units_format_seconds(session, (double)report->statistics.cpu_ns / 1e9);
+    (void)fprintf(out, "  %-14s%s, %s of it by the session's threads\n", "processor", all, session);
 }
 
 /* Only a source waits for credits and room. */
@@ -158,7 +168,7 @@ void report_table(const struct report *report, FILE *out)
                   report_ratio(statistics));
     print_waiting(statistics, out);
     print_device(statistics, out);
-    print_time(out, "processor", report->cpu_ns);
+    print_processor(report, out);
     print_channels(report, out);
 }
 

@@ -20,7 +20,7 @@ struct report {
     uint64_t memory; /* their bytes */
     struct multifd_statistics statistics;
     struct multifd_channel_statistics *channels; /* statistics.channels of them, owned */
-    uint64_t cpu_ns;                             /* this process's processor time */
+    uint64_t cpu_ns;                             /* this process's processor time, all of it */
     uint64_t taken_ns;                           /* when these were counted, CLOCK_MONOTONIC */
     const struct multifd_error *error;           /* NULL when the session is done */
 };
