@@ -69,6 +69,7 @@ static void names(void **state)
     socket_name(&address, name);
     assert_string_equal(name, path + 5);
     memset(address.host, 'h', TRANSPORT_HOST_MAX);
+    address.host[TRANSPORT_HOST_MAX] = '\0';
     address.kind = TRANSPORT_TCP;
     strcpy(address.port, "65535");
     socket_name(&address, name);
