@@ -295,6 +295,9 @@ void qemu_destination_statistics(const struct multifd_destination *destination,
 {
     uint64_t zero_pages = counter_get(&destination->qemu_zero_pages);
 
+    if (destination->session.options.qemu == 0) {
+        return; /* and the page size is the source's: its hello may be setting it in this moment */
+    }
     out->zero_pages += zero_pages;
     out->guest_bytes += zero_pages * destination->session.options.page_size;
 }
