@@ -10,7 +10,7 @@ static const struct {
     char letter;
 } letters[] = {
     {"ib-dev", 'd'}, {"ib-port", 'i'},    {"gid-index", 'x'}, {"sl", 'S'},
-    {"mtu", 'm'},    {"qp-timeout", 'u'}, {"tx-depth", 't'},
+    {"mtu", 'm'},    {"qp-timeout", 'u'}, {"tx-depth", 't'},  {"channels", 'q'},
 };
 
 static const struct cli_option common[] = {

@@ -8,5 +8,6 @@
 extern const struct cli_command command_send;
 extern const struct cli_command command_recv;
 extern const struct cli_command command_devices;
+extern const struct cli_command command_bench;
 
 #endif

@@ -9,6 +9,7 @@ static const struct cli_command *const commands[] = {
     &command_send,
     &command_recv,
     &command_devices,
+    &command_bench,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -45,7 +46,7 @@ int main(int argc, char **argv)
         return CLI_EXIT_DONE;
     }
     if (word[0] == '\0') {
-        console_line("", "no command given: send, recv or devices; see multifd --help");
+        console_line("", "no command given: send, recv, devices or bench; see multifd --help");
     } else {
         console_line("", "unknown command \"%s\"; see multifd --help", word);
     }

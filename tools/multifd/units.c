@@ -22,6 +22,18 @@ static int parse_number(const char *text, uint64_t *number, const char **rest)
     return errno != 0 ? -1 : 0;
 }
 
+int units_parse_count(const char *text, uint64_t *count)
+{
+    const char *end;
+    uint64_t number;
+
+    if (parse_number(text, &number, &end) != 0 || *end != '\0') {
+        return -1;
+    }
+    *count = number;
+    return 0;
+}
+
 int units_parse_size(const char *text, uint64_t *size)
 {
     static const char units[] = "KMGT";

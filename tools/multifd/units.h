@@ -8,6 +8,9 @@
 
 #define UNITS_TEXT 32
 
+/* Reads a decimal number. Returns -1, and leaves *count alone, for anything else. */
+int units_parse_count(const char *text, uint64_t *count);
+
 /*
  * Reads "4096", "512M", "4G": a decimal number, then nothing or one of K M G T (powers of 1024,
  * either case). Returns -1, and leaves *size alone, for anything else and for what does not fit 64

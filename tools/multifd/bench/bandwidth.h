@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bandwidth.h - the two sides of `bandwidth`, which `raw` and `overhead` use too. A pass sends the
+ * whole memory once; passes of the raw loop and of the session take turns.
+ *
+ * The source tells the sink of each pass: {"pass": N, "raw": bool, "whole": bool}, after a raw one
+ * the mark "sent", and at the end {"pass": 0}. The sink answers each pass with the mark "equal".
+ */
+#ifndef MULTIFD_BENCH_BANDWIDTH_H
+#define MULTIFD_BENCH_BANDWIDTH_H
+
+#include "measurement.h"
+
+int bandwidth_run(const struct bench_case *bench, struct peer *peer, json_t *row,
+                  struct multifd_error *err);
+int bandwidth_serve(const struct bench_case *bench, struct peer *peer, json_t *result,
+                    struct multifd_error *err);
+
+/* The same with the raw loop alone. */
+int raw_run(const struct bench_case *bench, struct peer *peer, json_t *row,
+            struct multifd_error *err);
+
+#endif

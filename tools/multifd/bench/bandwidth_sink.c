@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "bandwidth.h"
+
+#include "fail.h"
+#include "raw_loop.h"
+#include "session_sink.h"
+
+/* How long the raw loop's receives last; see raw_sink.c. */
+#define REPLENISH_MS 2
+
+struct bandwidth_sink {
+    const struct bench_case *bench;
+    struct peer *peer;
+    struct bench_memory memory;
+    struct raw_sink *raw;
+    struct session_sink session;
+    uint64_t cpu_ns; /* used in the session's passes, without checking what came */
+    uint64_t bytes;  /* received in them */
+};
+
+/* What the source wants: passes of which kind. */
+static int start(struct bandwidth_sink *sink, struct multifd_error *err)
+{
+    json_t *wanted = peer_receive(sink->peer, err);
+    bool raw = json_is_true(json_object_get(wanted, "raw"));
+    bool session = json_is_true(json_object_get(wanted, "session"));
+    uint16_t raw_port = 0;
+    uint16_t port = 0;
+
+    if (wanted == NULL) {
+        return -1;
+    }
+    json_decref(wanted);
+    if (raw) {
+        sink->raw = raw_sink_new(sink->bench, &sink->memory, &raw_port, err);
+    }
+    if ((raw && sink->raw == NULL) ||
+        (session &&
+         session_sink_listen(&sink->session, sink->bench, &sink->memory, &port, err) != 0) ||
+        peer_send(sink->peer, json_pack("{s:i, s:i}", "raw_port", raw_port, "port", port), err) !=
+            0) {
+        return -1;
+    }
+    if (raw && (raw_sink_accept(sink->raw, err) != 0 ||
+                peer_send_mark(sink->peer, "accepted", err) != 0)) {
+        return -1;
+    }
+    return session ? session_sink_accept(&sink->session, err) : 0;
+}
+
+static int receive_raw(struct bandwidth_sink *sink, struct multifd_error *err)
+{
+    while (!peer_has_sent(sink->peer, REPLENISH_MS)) {
+        if (raw_sink_replenish(sink->raw, err) != 0) {
+            return -1;
+        }
+    }
+    return peer_expect_mark(sink->peer, "sent", err) != 0 ? -1 : raw_sink_replenish(sink->raw, err);
+}
+
+static int receive_session(struct bandwidth_sink *sink, struct multifd_error *err)
+{
+    uint64_t before = session_sink_cpu_ns(&sink->session);
+
+    if (session_sink_round(&sink->session, err) < 0) {
+        return -1;
+    }
+    sink->cpu_ns += session_sink_cpu_ns(&sink->session) - before;
+    sink->bytes += sink->memory.length;
+    return 0;
+}
+
+static int receive_pass(struct bandwidth_sink *sink, const json_t *order, uint64_t pass,
+                        struct multifd_error *err)
+{
+    bool whole = json_is_true(json_object_get(order, "whole"));
+    bool raw = json_is_true(json_object_get(order, "raw"));
+
+    if ((raw && sink->raw == NULL) || (!raw && sink->session.destination == NULL)) {
+        return tool_fail(err, MULTIFD_ERROR_PROTOCOL, "a pass of a kind that was not agreed on");
+    }
+    if ((raw ? receive_raw(sink, err) : receive_session(sink, err)) != 0) {
+        return -1;
+    }
+    return bench_memory_check(&sink->memory, 0, pass, whole, err) != 0
+               ? -1
+               : peer_send_mark(sink->peer, "equal", err);
+}
+
+static int receive_all(struct bandwidth_sink *sink, struct multifd_error *err)
+{
+    for (;;) {
+        json_t *order = peer_receive(sink->peer, err);
+        uint64_t pass;
+
+        if (order == NULL) {
+            return -1;
+        }
+        int status = peer_number(order, "pass", 0, INT64_MAX, &pass, err);
+        if (status == 0 && pass != 0) {
+            status = receive_pass(sink, order, pass, err);
+        }
+        json_decref(order);
+        if (status != 0 || pass == 0) {
+            return status;
+        }
+    }
+}
+
+static int receive(struct bandwidth_sink *sink, json_t *result, struct multifd_error *err)
+{
+    if (receive_all(sink, err) != 0) {
+        return -1;
+    }
+    if (sink->session.destination == NULL) {
+        return 0;
+    }
+    (void)json_object_set_new(result, "cpu_s_per_gb",
+                              json_real((double)sink->cpu_ns / (double)sink->bytes));
+    return session_sink_round(&sink->session, err);
+}
+
+int bandwidth_serve(const struct bench_case *bench, struct peer *peer, json_t *result,
+                    struct multifd_error *err)
+{
+    struct bandwidth_sink sink = {.bench = bench, .peer = peer};
+    int status = bench_memory_map(&sink.memory, bench->memory, bench->page_size, err);
+
+    if (status == 0) {
+        status = start(&sink, err) != 0 ? -1 : receive(&sink, result, err);
+    }
+    session_sink_close(&sink.session);
+    raw_sink_delete(&sink.raw);
+    bench_memory_unmap(&sink.memory);
+    return status;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+#include "bandwidth.h"
+
+#include "clocks.h"
+#include "fail.h"
+#include "raw_loop.h"
+#include "samples.h"
+#include "session_source.h"
+#include "units.h"
+
+#include <stdlib.h>
+
+/* A pass of the session is timed in so many parts, to see the slowest. */
+#define PARTS 16
+
+struct bandwidth_source {
+    const struct bench_case *bench;
+    struct peer *peer;
+    struct bench_memory memory;
+    uint64_t *order;
+    uint64_t passes;
+    struct raw_source *raw;        /* NULL for passes of the session only */
+    struct session_source session; /* its source is NULL for raw ones only */
+    uint64_t cpu_ns;               /* used in measured passes of the session */
+    double *raw_gbps;
+    double *session_gbps;
+    double *ratios;
+    double slowest_gbps; /* of any part of a measured pass */
+};
+
+/* ---- Setting up ---- */
+
+static int connect_all(struct bandwidth_source *source, bool raw, bool session,
+                       struct multifd_error *err)
+{
+    uint64_t raw_port = 0;
+    uint64_t port = 0;
+
+    if (peer_send(source->peer, json_pack("{s:b, s:b}", "raw", raw, "session", session), err) !=
+        0) {
+        return -1;
+    }
+    json_t *ports = peer_receive(source->peer, err);
+    if (ports == NULL || peer_number(ports, "raw_port", raw, UINT16_MAX, &raw_port, err) != 0 ||
+        peer_number(ports, "port", 0, UINT16_MAX, &port, err) != 0) {
+        json_decref(ports);
+        return -1;
+    }
+    json_decref(ports);
+    if (raw) {
+        source->raw = raw_source_new(source->bench, &source->memory, (uint16_t)raw_port, err);
+        if (source->raw == NULL || peer_expect_mark(source->peer, "accepted", err) != 0) {
+            return -1;
+        }
+    }
+    return session ? session_source_open(&source->session, source->bench, &source->memory,
+                                         (uint16_t)port, err)
+                   : 0;
+}
+
+static int allocate(struct bandwidth_source *source, struct multifd_error *err)
+{
+    const struct bench_case *bench = source->bench;
+    uint64_t run = bench->size / bench->page_size;
+
+    if (run == 0 || bench->size % bench->page_size != 0) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID,
+                         "option size: not a multiple of the page size (%llu)",
+                         (unsigned long long)bench->page_size);
+    }
+    source->raw_gbps = calloc(bench->repeat, sizeof(double));
+    source->session_gbps = calloc(bench->repeat, sizeof(double));
+    source->ratios = calloc(bench->repeat, sizeof(double));
+    if (source->raw_gbps == NULL || source->session_gbps == NULL || source->ratios == NULL) {
+        return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
+    }
+    if (bench_memory_map(&source->memory, bench->memory, bench->page_size, err) != 0) {
+        return -1;
+    }
+    bench_memory_fill(&source->memory, 0);
+    source->order = bench_memory_order(&source->memory, run, err);
+    return source->order == NULL ? -1 : 0;
+}
+
+static void clear(struct bandwidth_source *source)
+{
+    session_source_close(&source->session);
+    raw_source_delete(&source->raw);
+    bench_memory_unmap(&source->memory);
+    free(source->order);
+    free(source->raw_gbps);
+    free(source->session_gbps);
+    free(source->ratios);
+}
+
+/* ---- Passes ---- */
+
+/* Queues the pages from `first` to `end` of the order. */
+static int queue_part(struct bandwidth_source *source, uint64_t first, uint64_t end,
+                      struct multifd_error *err)
+{
+    for (uint64_t i = first; i < end; i++) {
+        if (multifd_queue_page(source->session.source, source->session.block, source->order[i],
+                               err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int send_session(struct bandwidth_source *source, struct multifd_error *err)
+{
+    uint64_t pages = source->memory.length / source->memory.page_size;
+    uint64_t part_pages = (pages + PARTS - 1) / PARTS;
+    uint64_t start = now_ns();
+
+    for (uint64_t first = 0; first < pages; first += part_pages) {
+        uint64_t end = pages - first < part_pages ? pages : first + part_pages;
+
+        if (queue_part(source, first, end, err) != 0 ||
+            (end == pages && multifd_send_sync_main(source->session.source, err) != 0)) {
+            return -1;
+        }
+        uint64_t now = now_ns();
+        double gbps = units_gigabits((end - first) * source->memory.page_size, now - start);
+        if (source->slowest_gbps == 0 || gbps < source->slowest_gbps) {
+            source->slowest_gbps = gbps;
+        }
+        start = now;
+    }
+    return 0;
+}
+
+/* One pass, checked by the other side; *gbps is its rate. */
+static int send_pass(struct bandwidth_source *source, bool raw, bool whole, double *gbps,
+                     struct multifd_error *err)
+{
+    uint64_t pass = ++source->passes;
+    uint64_t start;
+    int status;
+
+    bench_memory_stamp(&source->memory, pass);
+    if (peer_send(
+            source->peer,
+            json_pack("{s:I, s:b, s:b}", "pass", (json_int_t)pass, "raw", raw, "whole", whole),
+            err) != 0) {
+        return -1;
+    }
+    start = now_ns();
+    status = raw ? raw_source_pass(source->raw, source->order, err) : send_session(source, err);
+    *gbps = units_gigabits(source->memory.length, now_ns() - start);
+    if (status != 0 || (raw && peer_send_mark(source->peer, "sent", err) != 0)) {
+        return -1;
+    }
+    return peer_expect_mark(source->peer, "equal", err);
+}
+
+/* Each kind of pass in its turn. */
+static int send_turn(struct bandwidth_source *source, uint64_t turn, bool whole,
+                     struct multifd_error *err)
+{
+    if (source->raw != NULL && send_pass(source, true, whole, &source->raw_gbps[turn], err) != 0) {
+        return -1;
+    }
+    if (source->session.source != NULL) {
+        uint64_t before = session_source_cpu_ns(&source->session);
+
+        if (send_pass(source, false, whole, &source->session_gbps[turn], err) != 0) {
+            return -1;
+        }
+        source->cpu_ns += session_source_cpu_ns(&source->session) - before;
+        source->ratios[turn] =
+            source->raw != NULL ? source->session_gbps[turn] / source->raw_gbps[turn] : 0;
+    }
+    return 0;
+}
+
+/* The turn before the first is for warming up; the last compares every byte. */
+static int send_all(struct bandwidth_source *source, struct multifd_error *err)
+{
+    if (send_turn(source, 0, true, err) != 0) {
+        return -1;
+    }
+    source->cpu_ns = 0;
+    source->slowest_gbps = 0;
+    for (uint64_t turn = 0; turn < source->bench->repeat; turn++) {
+        if (send_turn(source, turn, turn + 1 == source->bench->repeat, err) != 0) {
+            return -1;
+        }
+    }
+    if (peer_send(source->peer, json_pack("{s:i}", "pass", 0), err) != 0) {
+        return -1;
+    }
+    return source->session.source != NULL ? session_source_finish(&source->session, err) : 0;
+}
+
+/* ---- Results ---- */
+
+/* The values are sorted by median_of. */
+static json_t *summary(double *values, uint64_t num)
+{
+    double median = median_of(values, num);
+
+    return json_pack("{s:f, s:f, s:f}", "median", median, "min", values[0], "max", values[num - 1]);
+}
+
+static void add_session(struct bandwidth_source *source, json_t *row)
+{
+    uint64_t repeat = source->bench->repeat;
+    struct multifd_statistics statistics;
+    json_t *channels = json_array();
+    double busy_ns = 0;
+
+    multifd_source_statistics(source->session.source, &statistics);
+    for (uint64_t i = 0; i < repeat; i++) {
+        busy_ns += (double)source->memory.length * 8 / source->session_gbps[i];
+    }
+    for (unsigned i = 0; i < statistics.channels; i++) {
+        struct multifd_channel_statistics channel = {0};
+
+        (void)multifd_source_channel_statistics(source->session.source, i, &channel);
+        /* Of all passes the first was for warming up. */
+        double bytes = (double)channel.guest_bytes * (double)repeat / (double)(repeat + 1);
+        (void)json_array_append_new(channels, json_real(bytes * 8 / busy_ns));
+    }
+    (void)json_object_set_new(row, "channel_gbps", channels);
+    (void)json_object_set_new(row, "slowest_part_gbps", json_real(source->slowest_gbps));
+    (void)json_object_set_new(
+        row, "wire_share",
+        json_real((double)statistics.wire_bytes / (double)statistics.guest_bytes));
+    (void)json_object_set_new(
+        row, "source_cpu_s_per_gb",
+        json_real((double)source->cpu_ns / (double)(source->memory.length * repeat)));
+    (void)json_object_set_new(row, "session_gbps", summary(source->session_gbps, repeat));
+    if (source->raw != NULL) {
+        (void)json_object_set_new(row, "ratio", summary(source->ratios, repeat));
+    }
+}
+
+static int measure(const struct bench_case *bench, struct peer *peer, bool raw, bool session,
+                   json_t *row, struct multifd_error *err)
+{
+    struct bandwidth_source source = {.bench = bench, .peer = peer};
+    int status = -1;
+
+    if (allocate(&source, err) == 0 && connect_all(&source, raw, session, err) == 0 &&
+        send_all(&source, err) == 0) {
+        status = 0;
+        if (session) {
+            add_session(&source, row);
+        }
+        if (raw) {
+            (void)json_object_set_new(row, "raw_gbps", summary(source.raw_gbps, bench->repeat));
+        }
+    }
+    clear(&source);
+    return status;
+}
+
+int bandwidth_run(const struct bench_case *bench, struct peer *peer, json_t *row,
+                  struct multifd_error *err)
+{
+    return measure(bench, peer, bench->raw && bench->address.rdma, true, row, err);
+}
+
+int raw_run(const struct bench_case *bench, struct peer *peer, json_t *row,
+            struct multifd_error *err)
+{
+    if (!bench->address.rdma) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID, "raw: verbs need an address rdma:HOST");
+    }
+    return measure(bench, peer, true, false, row, err);
+}

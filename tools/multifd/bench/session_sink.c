@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "session_sink.h"
+
+#include "clocks.h"
+
+int session_sink_listen(struct session_sink *end, const struct bench_case *bench,
+                        const struct bench_memory *memory, uint16_t *port,
+                        struct multifd_error *err)
+{
+    char address[BENCH_ADDRESS_MAX];
+
+    bench_address_to_listen(&bench->address, address);
+    end->destination = multifd_destination_new(address, bench->session, err);
+    if (end->destination == NULL ||
+        multifd_destination_add_block(end->destination, "ram", memory->bytes, memory->length,
+                                      err) != 0 ||
+        multifd_load_setup(end->destination, err) != 0) {
+        return -1;
+    }
+    *port = multifd_destination_port(end->destination);
+    return 0;
+}
+
+int session_sink_accept(struct session_sink *end, struct multifd_error *err)
+{
+    while (!multifd_recv_all_channels_created(end->destination)) {
+        if (multifd_recv_new_channel(end->destination, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int session_sink_round(struct session_sink *end, struct multifd_error *err)
+{
+    return multifd_recv_sync_main(end->destination, err);
+}
+
+void session_sink_close(struct session_sink *end)
+{
+    multifd_destination_delete(&end->destination);
+}
+
+uint64_t session_sink_cpu_ns(const struct session_sink *end)
+{
+    struct multifd_statistics statistics;
+
+    multifd_destination_statistics(end->destination, &statistics);
+    return statistics.cpu_ns + thread_cpu_ns();
+}
