@@ -100,7 +100,9 @@ static void count_stall(struct source_channel *channel, const struct page_batch 
         return;
     }
     channel->stalled = true;
-    if (channel->channel->ops->lacks_credit(channel->channel)) {
+    if (!batch->ready) {
+        counter_add(&channel->counters.memory_stalls, 1);
+    } else if (channel->channel->ops->lacks_credit(channel->channel)) {
         PROBE_CREDIT_STALL(channel->writer.params.id, batch->packet_num);
         counter_add(&channel->counters.credit_stalls, 1);
     } else {
@@ -161,6 +163,7 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
     while ((batch = batch_ring_peek(channel->ring)) != NULL && may_send(channel, batch)) {
         *busy |= look(channel);
         if (!is_ready(channel, batch)) {
+            count_stall(channel, batch);
             break; /* until the registrar wakes this thread */
         }
         packet = channel->channel->ops->send_buffer(channel->channel, batch->num);

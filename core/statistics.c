@@ -23,6 +23,7 @@ void channel_counters_read(const struct channel_counters *counters,
     out->packets = counter_get(&counters->packets);
     out->credit_stalls = counter_get(&counters->credit_stalls);
     out->queue_stalls = counter_get(&counters->queue_stalls);
+    out->memory_stalls = counter_get(&counters->memory_stalls);
 }
 
 void statistics_add_channel(struct multifd_statistics *out, const struct channel_counters *counters)
@@ -37,6 +38,7 @@ void statistics_add_channel(struct multifd_statistics *out, const struct channel
     out->packets += channel.packets;
     out->credit_stalls += channel.credit_stalls;
     out->queue_stalls += channel.queue_stalls;
+    out->memory_stalls += channel.memory_stalls;
     out->channels++;
 }
 

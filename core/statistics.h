@@ -21,6 +21,7 @@ struct channel_counters {
     counter packets;
     counter credit_stalls;
     counter queue_stalls;
+    counter memory_stalls;
 };
 
 /* Times of a session; CLOCK_MONOTONIC in ns, 0 when not reached. */

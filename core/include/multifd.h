@@ -164,9 +164,13 @@ struct multifd_statistics {
      * kernel does in threads of its own.
      */
     uint64_t cpu_ns;
-    /* Packets that waited, at the source: for the destination to take others, and for room. */
+    /*
+     * Packets that waited, at the source: for the destination to take others, for room, and for
+     * their memory to be registered on both sides. Each once, by what it waited for first.
+     */
     uint64_t credit_stalls;
     uint64_t queue_stalls;
+    uint64_t memory_stalls;
     struct multifd_device_counters device;
     unsigned channels; /* channels of the session */
 };
@@ -179,6 +183,7 @@ struct multifd_channel_statistics {
     uint64_t packets;
     uint64_t credit_stalls;
     uint64_t queue_stalls;
+    uint64_t memory_stalls;
     uint64_t cpu_ns; /* of the channel's thread */
 };
 

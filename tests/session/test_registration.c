@@ -66,6 +66,7 @@ static void eight_gigabytes_of_nothing(void **state)
     check_finished(pair);
     check_registered(pair, 0);
     CHECK(pair, pair->source_side.statistics.zero_pages == sparse_bytes() / PAGE);
+    CHECK(pair, pair->source_side.statistics.memory_stalls == 0);
     getrusage(RUSAGE_SELF, &usage);
     CHECK(pair, slow_build() || usage.ru_maxrss < 128 << 10); /* KiB; with both sides */
     pair_delete(&pair);
@@ -215,10 +216,12 @@ struct hold {
     unsigned nth;
     unsigned pages_wanted; /* packets with pages, or requests for pieces, before it goes on */
     unsigned requests_wanted;
+    unsigned least_ms; /* for which it waits then */
     atomic_uint seen;
     atomic_uint pages;
     atomic_uint requests;
     atomic_bool in_vain;
+    uint64_t stalls; /* of the session */
 };
 
 static void hold_back(struct hold *hold)
@@ -226,6 +229,7 @@ static void hold_back(struct hold *hold)
     for (unsigned ms = 0; ms < MOST_MS; ms++) {
         if (atomic_load(&hold->pages) >= hold->pages_wanted &&
             atomic_load(&hold->requests) >= hold->requests_wanted) {
+            usleep(hold->least_ms * 1000);
             return;
         }
         usleep(1000);
@@ -254,6 +258,20 @@ static void watch(void *opaque, struct fabric_message *message)
     }
 }
 
+/* Packets that waited for memory, which only the source's do. */
+static void check_stalls(struct session_pair *pair, struct hold *hold)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < PAIR_CHANNELS_MAX; i++) {
+        sum += pair->source_side.channels[i].memory_stalls;
+    }
+    hold->stalls = pair->source_side.statistics.memory_stalls;
+    CHECK(pair, hold->stalls == sum);
+    CHECK(pair, hold->stalls <= pair->source_side.statistics.packets);
+    CHECK(pair, pair->destination_side.statistics.memory_stalls == 0);
+}
+
 static void run_held(const struct pair_plan *plan, struct hold *hold)
 {
     struct session_pair *pair;
@@ -263,6 +281,7 @@ static void run_held(const struct pair_plan *plan, struct hold *hold)
     pair = run(plan);
     check_finished(pair);
     CHECK(pair, atomic_load(&hold->seen) >= hold->nth && !atomic_load(&hold->in_vain));
+    check_stalls(pair, hold);
     CHECK(pair, pair_equal(pair));
     pair_delete(&pair);
 }
@@ -295,6 +314,23 @@ static void memory_is_asked_for_ahead(void **state)
 
     (void)state;
     run_held(&plan, &hold);
+    assert_true(hold.stalls >= 1); /* the first, at least */
+}
+
+/* However often the channel comes back to look, as one that polls does. */
+static void a_packet_that_waits_for_memory_counts_once(void **state)
+{
+    static const struct pair_setting settings[] = {
+        {"registration", "on-demand"}, {"channels", "1"}, {"poll", "10ms"}, {NULL, NULL}};
+    const struct pair_plan plan = {.name = "counted once",
+                                   .source_settings = settings,
+                                   .rounds = 2,
+                                   .blocks = {{"ram", 3 * PAGE}}};
+    struct hold hold = {.type = MESSAGE_PIECES, .nth = 1, .least_ms = 30};
+
+    (void)state;
+    run_held(&plan, &hold);
+    assert_int_equal(hold.stalls, 1); /* in the second round it is there */
 }
 
 /* ---- The end ---- */
@@ -384,6 +420,7 @@ int main(void)
         cmocka_unit_test(odp_without_the_device),
         cmocka_unit_test(nobody_waits_for_the_last_piece),
         cmocka_unit_test(memory_is_asked_for_ahead),
+        cmocka_unit_test(a_packet_that_waits_for_memory_counts_once),
         cmocka_unit_test(the_end_does_not_wait_for_memory),
         cmocka_unit_test(every_mode_with_every_method),
     };

@@ -117,7 +117,8 @@ static void waiting_is_counted(void **state)
     source = &pair->source_side.statistics;
     destination = &pair->destination_side.statistics;
     CHECK(pair, source->credit_stalls + source->queue_stalls > 0);
-    CHECK(pair, source->credit_stalls + source->queue_stalls <= source->packets);
+    CHECK(pair,
+          source->credit_stalls + source->queue_stalls + source->memory_stalls <= source->packets);
     CHECK(pair, destination->credit_stalls + destination->queue_stalls == 0);
     pair_delete(&pair);
 }

@@ -8,7 +8,12 @@
 #include <string.h>
 
 static struct multifd_channel_statistics channels[] = {
-    {.guest_bytes = 4096, .wire_bytes = 5000, .normal_pages = 1, .packets = 2, .cpu_ns = 70},
+    {.guest_bytes = 4096,
+     .wire_bytes = 5000,
+     .normal_pages = 1,
+     .packets = 2,
+     .memory_stalls = 1,
+     .cpu_ns = 70},
     {.guest_bytes = 8192,
      .wire_bytes = 9000,
      .normal_pages = 2,
@@ -32,6 +37,7 @@ static struct report sample(const struct multifd_error *error)
                        .syncs = 1,
                        .credit_stalls = 4,
                        .queue_stalls = 2,
+                       .memory_stalls = 3,
                        .total_ns = 3000000000,
                        .setup_ns = 1000000000,
                        .transfer_ns = 12288,
@@ -91,6 +97,7 @@ static void json_of_success(void **state)
     assert_int_equal(integer(object, "syncs"), 1);
     assert_int_equal(integer(object, "credit_stalls"), 4);
     assert_int_equal(integer(object, "queue_stalls"), 2);
+    assert_int_equal(integer(object, "memory_stalls"), 3);
     assert_int_equal(integer(object, "session_cpu_ns"), 170000000);
     assert_int_equal(integer(object, "cpu_ns"), 250000000);
     double ratio = json_real_value(json_object_get(object, "ratio"));
@@ -108,6 +115,7 @@ static void json_of_success(void **state)
     assert_int_equal(integer(json_array_get(list, 1), "zero_pages"), 3);
     assert_int_equal(integer(json_array_get(list, 0), "wire_bytes"), 5000);
     assert_int_equal(integer(json_array_get(list, 1), "cpu_ns"), 80);
+    assert_int_equal(integer(json_array_get(list, 0), "memory_stalls"), 1);
     json_decref(object);
 }
 
@@ -231,7 +239,8 @@ static void table(void **state)
     assert_non_null(strstr(text, "  pages         3 normal, 3 zero\n"));
     assert_non_null(strstr(text, "12288 guest, 14000 wire"));
     assert_non_null(strstr(text, "  ratio         0.88 guest bytes for each byte on the wire\n"));
-    assert_non_null(strstr(text, "  waited        4 packets for credits, 2 for the send queue\n"));
+    assert_non_null(strstr(
+        text, "  waited        4 packets for credits, 2 for the send queue, 3 for memory\n"));
     assert_non_null(strstr(
         text, "  port          9 retries, 7 sequence NAKs, 0 RNR NAKs, 6 out of sequence\n"));
     assert_non_null(

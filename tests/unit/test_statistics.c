@@ -13,9 +13,11 @@ static void packets_are_counted(void **state)
     channel_counters_add(&counters, 0, 1, 4096, 328);
     counter_add(&counters.credit_stalls, 7);
     counter_add(&counters.queue_stalls, 9);
+    counter_add(&counters.memory_stalls, 11);
     channel_counters_read(&counters, &out);
     assert_int_equal(out.credit_stalls, 7);
     assert_int_equal(out.queue_stalls, 9);
+    assert_int_equal(out.memory_stalls, 11);
     assert_int_equal(out.normal_pages, 100);
     assert_int_equal(out.zero_pages, 29);
     assert_int_equal(out.packets, 2);
@@ -49,10 +51,13 @@ static void channels_add_up(void **state)
     counter_add(&counters[0].credit_stalls, 1);
     counter_add(&counters[1].credit_stalls, 2);
     counter_add(&counters[1].queue_stalls, 5);
+    counter_add(&counters[0].memory_stalls, 6);
+    counter_add(&counters[1].memory_stalls, 8);
     statistics_add_channel(&out, &counters[0]);
     statistics_add_channel(&out, &counters[1]);
     assert_int_equal(out.credit_stalls, 3);
     assert_int_equal(out.queue_stalls, 5);
+    assert_int_equal(out.memory_stalls, 14);
     assert_int_equal(out.channels, 2);
     assert_int_equal(out.packets, 2);
     assert_int_equal(out.normal_pages, 30);

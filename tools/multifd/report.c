@@ -87,13 +87,15 @@ static void print_processor(const struct report *report, FILE *out)
     (void)fprintf(out, "  %-14s%s, %s of it by the session's threads\n", "processor", all, session);
 }
 
-/* Only a source waits for credits and room. */
+/* Only a source's packets wait. */
 static void print_waiting(const struct multifd_statistics *statistics, FILE *out)
 {
-    if (statistics->credit_stalls + statistics->queue_stalls != 0) {
+    if (statistics->credit_stalls + statistics->queue_stalls + statistics->memory_stalls != 0) {
         (void)fprintf(out,
-                      "  %-14s%" PRIu64 " packets for credits, %" PRIu64 " for the send queue\n",
-                      "waited", statistics->credit_stalls, statistics->queue_stalls);
+                      "  %-14s%" PRIu64 " packets for credits, %" PRIu64
+                      " for the send queue, %" PRIu64 " for memory\n",
+                      "waited", statistics->credit_stalls, statistics->queue_stalls,
+                      statistics->memory_stalls);
     }
 }
 

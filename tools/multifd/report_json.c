@@ -45,12 +45,13 @@ static json_t *channel_json(const struct report *report, unsigned index)
 {
     const struct multifd_channel_statistics *channel = &report->channels[index];
 
-    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "channel", (int)index,
-                     "guest_bytes", number(channel->guest_bytes), "wire_bytes",
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "channel",
+                     (int)index, "guest_bytes", number(channel->guest_bytes), "wire_bytes",
                      number(channel->wire_bytes), "normal_pages", number(channel->normal_pages),
                      "zero_pages", number(channel->zero_pages), "packets", number(channel->packets),
                      "credit_stalls", number(channel->credit_stalls), "queue_stalls",
-                     number(channel->queue_stalls), "cpu_ns", number(channel->cpu_ns), "rate_gbps",
+                     number(channel->queue_stalls), "memory_stalls", number(channel->memory_stalls),
+                     "cpu_ns", number(channel->cpu_ns), "rate_gbps",
                      units_gigabits(channel->guest_bytes, report->statistics.transfer_ns));
 }
 
@@ -85,6 +86,7 @@ static void add_statistics(json_t *object, const struct multifd_statistics *stat
         {"registered_bytes", statistics->registered_bytes},
         {"credit_stalls", statistics->credit_stalls},
         {"queue_stalls", statistics->queue_stalls},
+        {"memory_stalls", statistics->memory_stalls},
         {"session_cpu_ns", statistics->cpu_ns},
     };
 
