@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport/socket/input.h"
 
-#include "core/base/bytes.h"
 #include "core/base/error.h"
 #include "transport/socket/iov.h"
+#include "transport/socket/prefix.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-/* Bytes of a framed message's length. */
-#define PREFIX 4u
 
 int socket_input_init(struct socket_input *input, int fd, const struct transport_profile *profile,
                       struct multifd_error *err)
@@ -19,7 +16,7 @@ int socket_input_init(struct socket_input *input, int fd, const struct transport
     input->fd = fd;
     input->framing = profile->framing;
     input->size = profile->receive_size;
-    input->buffer = malloc(PREFIX + (size_t)profile->receive_size);
+    input->buffer = malloc(SOCKET_PREFIX + (size_t)profile->receive_size);
     return input->buffer == NULL ? error_set_nomem(err) : 0;
 }
 
@@ -27,11 +24,6 @@ void socket_input_fini(struct socket_input *input)
 {
     free(input->buffer);
     input->buffer = NULL;
-}
-
-static uint32_t prefix(const struct socket_input *input)
-{
-    return input->framing == TRANSPORT_FRAMED ? PREFIX : 0;
 }
 
 /* How many bytes the buffer must hold before anything more is known; 0: the length is wrong. */
@@ -42,11 +34,11 @@ static uint32_t wanted(const struct socket_input *input)
     if (input->framing != TRANSPORT_FRAMED) {
         return input->size;
     }
-    if (input->have < PREFIX) {
-        return PREFIX;
+    if (input->have < SOCKET_PREFIX) {
+        return SOCKET_PREFIX;
     }
-    length = get_be32(input->buffer);
-    return length == 0 || length > input->size ? 0 : PREFIX + length;
+    length = socket_prefix_get(input->buffer, input->size);
+    return length == 0 ? 0 : SOCKET_PREFIX + length;
 }
 
 static bool is_complete(const struct socket_input *input, uint32_t want)
@@ -54,7 +46,7 @@ static bool is_complete(const struct socket_input *input, uint32_t want)
     if (input->framing == TRANSPORT_BARE) {
         return input->have != 0;
     }
-    return input->have == want && want > prefix(input);
+    return input->have == want && want > socket_prefix_bytes(input->framing);
 }
 
 /* After a call that got nothing: whether to go on trying (1), to wait (0), or the end (-1). */
@@ -98,11 +90,13 @@ enum socket_input_result socket_input_progress(struct socket_input *input)
 
 bool socket_input_take(struct socket_input *input, struct transport_message *message)
 {
+    uint32_t prefix = socket_prefix_bytes(input->framing);
+
     if (input->state != SOCKET_INPUT_READY) {
         return false;
     }
-    message->bytes = input->buffer + prefix(input);
-    message->length = input->have - prefix(input);
+    message->bytes = input->buffer + prefix;
+    message->length = input->have - prefix;
     input->state = SOCKET_INPUT_TAKEN;
     return true;
 }

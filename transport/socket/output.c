@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport/socket/output.h"
 
-#include "core/base/bytes.h"
 #include "core/base/error.h"
 #include "transport/socket/iov.h"
+#include "transport/socket/prefix.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Bytes of a framed message's length. */
-#define PREFIX 4u
-
 int socket_output_init(struct socket_output *output, int fd,
                        const struct transport_profile *profile, struct multifd_error *err)
 {
     output->fd = fd;
     output->framing = profile->framing;
-    output->buffer = malloc(PREFIX + (size_t)profile->send_size);
+    output->buffer = malloc(SOCKET_PREFIX + (size_t)profile->send_size);
     output->iov = calloc(profile->writes + 1, sizeof(*output->iov));
     if (output->buffer == NULL || output->iov == NULL) {
         socket_output_fini(output);
@@ -37,19 +34,18 @@ void socket_output_fini(struct socket_output *output)
 
 uint8_t *socket_output_buffer(struct socket_output *output)
 {
-    return socket_output_is_idle(output) ? output->buffer + PREFIX : NULL;
+    return socket_output_is_idle(output) ? output->buffer + SOCKET_PREFIX : NULL;
 }
 
 void socket_output_send(struct socket_output *output, const struct transport_write *writes,
                         uint32_t writes_num, uint32_t length)
 {
+    uint32_t prefix = socket_prefix_bytes(output->framing);
     struct iovec *iov = output->iov;
 
-    iov[0] = (struct iovec){.iov_base = output->buffer + PREFIX, .iov_len = length};
-    if (output->framing == TRANSPORT_FRAMED) {
-        put_be32(output->buffer, length);
-        iov[0] = (struct iovec){.iov_base = output->buffer, .iov_len = PREFIX + length};
-    }
+    socket_prefix_put(output->buffer, length); /* sent only where messages have one */
+    iov[0] = (struct iovec){.iov_base = output->buffer + SOCKET_PREFIX - prefix,
+                            .iov_len = prefix + length};
     for (uint32_t i = 0; i < writes_num; i++) {
         iov[i + 1] = (struct iovec){.iov_base = (void *)(uintptr_t)writes[i].local_address,
                                     .iov_len = writes[i].length};
