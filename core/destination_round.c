@@ -8,21 +8,6 @@
 
 #include <string.h>
 
-static void read_totals(const struct multifd_destination *destination,
-                        struct message_totals *totals)
-{
-    struct multifd_statistics statistics;
-
-    multifd_destination_statistics(destination, &statistics);
-    *totals = (struct message_totals){
-        .packets = statistics.packets,
-        .normal_pages = statistics.normal_pages,
-        .zero_pages = statistics.zero_pages,
-        .guest_bytes = statistics.guest_bytes,
-        .syncs = statistics.syncs,
-    };
-}
-
 static int compare_digests(struct multifd_destination *destination, struct multifd_error *err)
 {
     const struct ram_table *table = &destination->session.blocks;
@@ -55,13 +40,15 @@ static int compare_digests(struct multifd_destination *destination, struct multi
 
 static int finish(struct multifd_destination *destination, struct multifd_error *err)
 {
+    struct multifd_statistics statistics;
     struct message_totals totals;
     struct message message;
 
     if (control_expect(destination->control, MESSAGE_FINISH, &message, err) != 0) {
         return -1;
     }
-    read_totals(destination, &totals);
+    multifd_destination_statistics(destination, &statistics);
+    statistics_totals(&statistics, &totals);
     if (memcmp(&message.totals, &totals, sizeof(totals)) != 0) {
         return error_set(err, MULTIFD_ERROR_PROTOCOL,
                          "the source sent %llu packets with %llu pages, but %llu with %llu came",

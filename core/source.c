@@ -298,27 +298,15 @@ static int send_digests(struct multifd_source *source, struct multifd_error *err
     return 0;
 }
 
-static void read_totals(const struct multifd_source *source, struct message_totals *totals)
-{
-    struct multifd_statistics statistics;
-
-    multifd_source_statistics(source, &statistics);
-    *totals = (struct message_totals){
-        .packets = statistics.packets,
-        .normal_pages = statistics.normal_pages,
-        .zero_pages = statistics.zero_pages,
-        .guest_bytes = statistics.guest_bytes,
-        .syncs = statistics.syncs,
-    };
-}
-
 static int confirm_totals(struct multifd_source *source, struct multifd_error *err)
 {
     struct message message = {.type = MESSAGE_FINISH};
+    struct multifd_statistics statistics;
     struct message_totals totals;
     struct multifd_error failure;
 
-    read_totals(source, &totals);
+    multifd_source_statistics(source, &statistics);
+    statistics_totals(&statistics, &totals);
     message.totals = totals;
     if (control_send(source->control, &message, err) != 0 ||
         (source->session.options.verify != 0 && send_digests(source, err) != 0) ||

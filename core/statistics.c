@@ -65,3 +65,14 @@ void statistics_times(struct multifd_statistics *out, const struct session_times
     out->registered_bytes = counter_get(&times->registered_bytes);
     out->register_ns = counter_get(&times->register_ns);
 }
+
+void statistics_totals(const struct multifd_statistics *statistics, struct message_totals *totals)
+{
+    *totals = (struct message_totals){
+        .packets = statistics->packets,
+        .normal_pages = statistics->normal_pages,
+        .zero_pages = statistics->zero_pages,
+        .guest_bytes = statistics->guest_bytes,
+        .syncs = statistics->syncs,
+    };
+}

@@ -10,6 +10,8 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+#include "core/message.h"
+
 typedef _Atomic uint64_t counter;
 
 /* Counters of one channel, on cache lines of their own. */
@@ -69,5 +71,8 @@ void statistics_add_channel(struct multifd_statistics *out,
 
 /* Fills in the times. */
 void statistics_times(struct multifd_statistics *out, const struct session_times *times);
+
+/* What both sides must have counted alike when a session finishes. */
+void statistics_totals(const struct multifd_statistics *statistics, struct message_totals *totals);
 
 #endif

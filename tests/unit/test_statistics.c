@@ -117,6 +117,29 @@ static void times_before_the_start_are_zero(void **state)
     assert_int_equal(out.transfer_ns, 0);
 }
 
+/* What differs between the sides is not compared. */
+static void totals_are_what_both_sides_count(void **state)
+{
+    const struct multifd_statistics statistics = {.packets = 1,
+                                                  .normal_pages = 2,
+                                                  .zero_pages = 3,
+                                                  .guest_bytes = 4,
+                                                  .syncs = 5,
+                                                  .wire_bytes = 6,
+                                                  .credit_stalls = 7,
+                                                  .cpu_ns = 8};
+    struct message_totals totals;
+
+    (void)state;
+    memset(&totals, 0xa5, sizeof(totals));
+    statistics_totals(&statistics, &totals);
+    assert_int_equal(totals.packets, 1);
+    assert_int_equal(totals.normal_pages, 2);
+    assert_int_equal(totals.zero_pages, 3);
+    assert_int_equal(totals.guest_bytes, 4);
+    assert_int_equal(totals.syncs, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +149,7 @@ int main(void)
         cmocka_unit_test(times_lie_between_marks),
         cmocka_unit_test(times_that_run_go_up_to_now),
         cmocka_unit_test(times_before_the_start_are_zero),
+        cmocka_unit_test(totals_are_what_both_sides_count),
     };
 
     return cmocka_run_group_tests_name("core/statistics", tests, NULL, NULL);
