@@ -23,6 +23,7 @@ static int send_waiting(struct control *control, const struct message *message,
                         struct multifd_error *err)
 {
     struct multifd_error failure;
+    bool asked = false;
     int status;
 
     for (;;) {
@@ -33,6 +34,10 @@ static int send_waiting(struct control *control, const struct message *message,
         }
         if (control_try_send(control, message, &status, &failure)) {
             break;
+        }
+        if (!asked) {
+            asked = true;
+            waker_wake(&control->waker); /* to ask for completions: it sleeps through them else */
         }
         pthread_cond_wait(&control->room, &control->lock);
     }
@@ -161,12 +166,17 @@ static bool has_message(void *arg)
 
 static void take_from_inbox(struct control *control, struct message *message)
 {
+    bool was_full;
+
     pthread_mutex_lock(&control->lock);
+    was_full = control->inbox_num == CONTROL_INBOX;
     *message = control->inbox[control->inbox_first];
     control->inbox_first = (control->inbox_first + 1) % CONTROL_INBOX;
     control->inbox_num--;
     pthread_mutex_unlock(&control->lock);
-    waker_wake(&control->waker); /* it may have waited for room */
+    if (was_full) {
+        waker_wake(&control->waker); /* it waits for room */
+    }
 }
 
 int control_expect(struct control *control, enum message_type type, struct message *message,
@@ -174,7 +184,7 @@ int control_expect(struct control *control, enum message_type type, struct messa
 {
     struct multifd_error wrong;
 
-    if (session_wait(control->session, has_message, control, err) != 0) {
+    if (session_wait(control->session, SESSION_AWAITS_CONTROL, has_message, control, err) != 0) {
         return -1;
     }
     take_from_inbox(control, message);
@@ -205,7 +215,8 @@ int control_send_last(struct control *control, const struct message *message,
         return -1;
     }
     waker_wake(&control->waker);
-    return session_wait(control->session, has_finished, control->session, err);
+    return session_wait(control->session, SESSION_AWAITS_CONTROL, has_finished, control->session,
+                        err);
 }
 
 void control_say_bye(struct control *control)
@@ -215,7 +226,12 @@ void control_say_bye(struct control *control)
     struct multifd_error err;
     bool done = control_send(control, &bye, &err) != 0;
 
+    pthread_mutex_lock(&control->lock);
+    control->awaits_drain = true;
+    pthread_mutex_unlock(&control->lock);
+    waker_wake(&control->waker);
     while (!done && clock_now_ns() < deadline) {
+        atomic_store(&control->session->awaited, SESSION_AWAITS_CONTROL);
         waker_arm(&control->session->main);
         pthread_mutex_lock(&control->lock);
         done = control->broken || control->channel->ops->drained(control->channel);

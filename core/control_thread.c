@@ -101,7 +101,7 @@ static int pump(struct control *control, struct multifd_error *err)
         session_finish(control->session);
     }
     pthread_cond_broadcast(&control->room);
-    waker_wake(&control->session->main);
+    session_wake(control->session, SESSION_AWAITS_CONTROL);
     return status;
 }
 
@@ -173,8 +173,8 @@ static int turn(struct control *control, struct multifd_error *err)
 
     /* Armed first, so that what comes after this look wakes us again. */
     waker_arm(&control->waker);
-    if (channel->ops->arm(channel, true, err) != 0 || pump(control, err) != 0 ||
-        prove_life(control, err) != 0) {
+    if (channel->ops->arm(channel, control->last_sent || control->awaits_drain, err) != 0 ||
+        pump(control, err) != 0 || prove_life(control, err) != 0) {
         return -1;
     }
     settle_ns = session_settle(control->session, false);
@@ -267,6 +267,6 @@ void control_thread_main(void *arg)
     }
     control->broken = true;
     pthread_cond_broadcast(&control->room);
-    waker_wake(&control->session->main);
+    session_wake(control->session, SESSION_AWAITS_CONTROL);
     pthread_mutex_unlock(&control->lock);
 }

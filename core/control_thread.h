@@ -30,6 +30,7 @@ struct control {
     bool broken;
     bool last_sent; /* control_send_last */
     bool bye_heard;
+    bool awaits_drain;                   /* control_say_bye waits until all has reached the peer */
     struct message inbox[CONTROL_INBOX]; /* ring */
     uint32_t inbox_first;
     uint32_t inbox_num;

@@ -221,7 +221,7 @@ static int fail_channel(struct multifd_destination *destination,
         return session_abort(session, failure, err);
     }
     session_fail(session, failure);
-    return session_wait(session, never, NULL, err);
+    return session_wait(session, SESSION_AWAITS_CONTROL, never, NULL, err);
 }
 
 int multifd_recv_new_channel(struct multifd_destination *destination, struct multifd_error *err)

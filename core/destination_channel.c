@@ -74,7 +74,9 @@ static int end_packet(struct destination_channel *channel, struct multifd_error 
                          channel->length + (uint64_t)packet->next_packet_size);
     if ((packet->flags & MULTIFD_FLAG_SYNC) != 0) {
         atomic_fetch_add(&channel->synced, 1);
-        waker_wake(&channel->config->session->main);
+        if (atomic_fetch_sub(channel->config->unsynced, 1) == 1) {
+            session_wake(channel->config->session, SESSION_AWAITS_CHANNELS);
+        }
     }
     channel->length = 0;
     return channel->channel->ops->release(channel->channel, err);
@@ -153,7 +155,7 @@ static void channel_main(void *arg)
     if (channel->config->reader.form == PACKET_QEMU && err.code == MULTIFD_ERROR_DISCONNECTED) {
         /* Whether that was too soon, the main channel will show. */
         atomic_store(&channel->ended, true);
-        waker_wake(&channel->config->session->main);
+        session_wake(channel->config->session, SESSION_AWAITS_CHANNELS);
     } else {
         error_set_channel(&err, channel->reader.params.id);
         session_fail(channel->config->session, &err);

@@ -9,9 +9,10 @@
 #include "core/packet_reader.h"
 #include "core/session.h"
 
-/* Constant while channels exist. */
+/* Constant while channels exist, but for what is atomic. */
 struct destination_channel_config {
     struct session *session;
+    atomic_uint *unsynced; /* counted down; whoever comes to its SYNC last wakes the main thread */
     struct packet_reader_config reader;
 };
 

@@ -90,6 +90,7 @@ void destination_release_round(struct multifd_destination *destination)
     PROBE_ROUND_APPLIED(destination->round);
     counter_set(&times->syncs, destination->round);
     counter_set(&times->last_sync, clock_now_ns());
+    atomic_store(&destination->unsynced, destination->channels_wanted);
     for (uint32_t i = 0; i < destination->channels_wanted; i++) {
         destination_channel_release(destination->channels[i], destination->round);
     }
@@ -108,7 +109,8 @@ int destination_take_round(struct multifd_destination *destination, struct multi
 {
     struct multifd_error failure;
 
-    if (session_wait(&destination->session, synced_or_message, destination, err) != 0) {
+    if (session_wait(&destination->session, SESSION_AWAITS_CHANNELS | SESSION_AWAITS_CONTROL,
+                     synced_or_message, destination, err) != 0) {
         return -1;
     }
     if (destination_all_synced(destination)) {

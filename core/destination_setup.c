@@ -65,8 +65,10 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
     session->options.registration = message.hello.registration;
     destination->verify = message.hello.verify;
     destination->channels_wanted = message.hello.channels;
+    atomic_store(&destination->unsynced, message.hello.channels);
     destination->config = (struct destination_channel_config){
         .session = session,
+        .unsynced = &destination->unsynced,
         .reader = {.blocks = &session->blocks,
                    .method = method_table_get(&session->options.methods, message.hello.method),
                    .endpoint = session->endpoint,

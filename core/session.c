@@ -76,6 +76,7 @@ int session_init(struct session *session, const char *peer, const char *address,
     session->poll_ns = session->one_processor ? 0 : session->options.poll_us * UINT64_C(1000);
     pthread_mutex_init(&session->lock, NULL);
     atomic_init(&session->state, SESSION_ALIVE);
+    atomic_init(&session->awaited, 0);
     error_clear(&session->error);
     error_clear(&session->ended);
     session_add_waker(session, &session->main);
@@ -250,9 +251,21 @@ int session_error(struct session *session, struct multifd_error *err)
     return -1;
 }
 
-int session_wait(struct session *session, bool (*ready)(void *arg), void *arg,
+/*
+ * Stores and loads are sequentially consistent: either the main thread has said what it awaits
+ * before this looks, or it looks at what has been stored after it has said so.
+ */
+void session_wake(struct session *session, enum session_awaits what)
+{
+    if ((atomic_load(&session->awaited) & (unsigned)what) != 0) {
+        waker_wake(&session->main);
+    }
+}
+
+int session_wait(struct session *session, unsigned awaited, bool (*ready)(void *arg), void *arg,
                  struct multifd_error *err)
 {
+    atomic_store(&session->awaited, awaited);
     for (;;) {
         if (session_has_failed(session)) {
             return session_error(session, err);

@@ -30,9 +30,10 @@ struct session {
     struct transport_address address;
     struct transport_endpoint *endpoint;
     struct ram_table blocks;
-    const char *peer;  /* "source" or "destination", for errors */
-    struct waker main; /* of the thread that calls the public functions */
-    int failed_fd;     /* an eventfd, readable from the session's failure on */
+    const char *peer;    /* "source" or "destination", for errors */
+    struct waker main;   /* of the thread that calls the public functions */
+    atomic_uint awaited; /* what that thread sleeps for: SESSION_AWAITS_... */
+    int failed_fd;       /* an eventfd, readable from the session's failure on */
     struct session_times times;
     bool one_processor; /* whoever runs keeps all others from running */
     uint64_t poll_ns;   /* polling before sleeping; 0 where the peer needs this very processor */
@@ -51,6 +52,14 @@ struct session {
      */
     struct waker *wakers[MULTIFD_CHANNELS_MAX + 2];
     uint32_t wakers_num;
+};
+
+/* What the main thread may sleep for, as bits. */
+enum session_awaits {
+    SESSION_AWAITS_ROOM = 1,     /* room for a batch */
+    SESSION_AWAITS_CHANNELS = 2, /* channels that come up, drain, or reach their SYNC */
+    SESSION_AWAITS_CONTROL = 4,  /* the control connection */
+    SESSION_AWAITS_ALL = 7,
 };
 
 enum session_state {
@@ -107,10 +116,17 @@ bool session_has_finished(const struct session *session);
 int session_error(struct session *session, struct multifd_error *err);
 
 /*
- * Waits in the main thread until `ready` is true (0) or the session fails (-1 with *err). Whatever
- * `ready` looks at is stored sequentially consistent before session->main is woken.
+ * Waits in the main thread until `ready` is true (0) or the session fails (-1 with *err). `ready`
+ * looks at nothing but what is stored sequentially consistent before session_wake is called for one
+ * of `awaited`.
  */
-int session_wait(struct session *session, bool (*ready)(void *arg), void *arg,
+int session_wait(struct session *session, unsigned awaited, bool (*ready)(void *arg), void *arg,
                  struct multifd_error *err);
+
+/*
+ * Wakes the main thread if it sleeps for this; to be called when that has been stored. Any other
+ * wake would be a switch of threads for nothing. Any thread.
+ */
+void session_wake(struct session *session, enum session_awaits what);
 
 #endif

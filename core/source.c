@@ -100,7 +100,7 @@ static int wait_for_batch(struct multifd_source *source, struct multifd_error *e
         return 0;
     }
     wake_channels(source);
-    return session_wait(&source->session, reserve_batch, source, err);
+    return session_wait(&source->session, SESSION_AWAITS_ROOM, reserve_batch, source, err);
 }
 
 static int start_batch(struct multifd_source *source, struct multifd_ram_block *block,
@@ -189,8 +189,10 @@ static int send_syncs(struct multifd_source *source, struct multifd_error *err)
         struct channel_wait wait = {source, i};
         struct page_batch *batch;
 
-        source_channel_wake(source->channels[i]);
-        if (session_wait(&source->session, has_room, &wait, err) != 0) {
+        if (!has_room(&wait)) {
+            source_channel_wake(source->channels[i]);
+        }
+        if (session_wait(&source->session, SESSION_AWAITS_ROOM, has_room, &wait, err) != 0) {
             return -1;
         }
         batch = source_channel_reserve(source->channels[i]);
@@ -227,8 +229,9 @@ static int wait_for_round(struct multifd_source *source, struct multifd_error *e
     struct multifd_error failure;
     struct message message;
 
-    if (session_wait(&source->session, all_drained, source, err) != 0 ||
-        control_expect(source->control, MESSAGE_SYNC_DONE, &message, err) != 0) {
+    /* In this order, since what is confirmed has nearly always drained: it is one wait, not two. */
+    if (control_expect(source->control, MESSAGE_SYNC_DONE, &message, err) != 0 ||
+        session_wait(&source->session, SESSION_AWAITS_CHANNELS, all_drained, source, err) != 0) {
         return -1;
     }
     if (message.round != source->round) {

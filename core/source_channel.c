@@ -74,7 +74,7 @@ static void consume(struct source_channel *channel)
     uint32_t all = atomic_fetch_sub(&config->batches_waiting, 1) - 1;
 
     if (left == 0 || all <= config->batches * config->session->options.channels / 2) {
-        waker_wake(&config->session->main);
+        session_wake(config->session, SESSION_AWAITS_ROOM);
     }
 }
 
@@ -201,7 +201,7 @@ static int step(void *owner, bool *busy, struct multifd_error *err)
     if (channel->sync_sent && channel->channel->ops->drained(channel->channel)) {
         channel->sync_sent = false;
         atomic_fetch_add(&channel->drained, 1);
-        waker_wake(&channel->config->session->main);
+        session_wake(channel->config->session, SESSION_AWAITS_CHANNELS);
         *busy = true;
     }
     return 0;
@@ -267,7 +267,7 @@ static int run(struct source_channel *channel, struct multifd_error *err)
     };
 
     atomic_store(&channel->up, true);
-    waker_wake(&channel->config->session->main);
+    session_wake(channel->config->session, SESSION_AWAITS_CHANNELS);
     return channel_loop_run(&loop, err);
 }
 

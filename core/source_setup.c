@@ -188,7 +188,8 @@ static int start_channels(struct multifd_source *source, struct multifd_error *e
         }
         atomic_store(&source->channels_num, i + 1);
     }
-    if (session_wait(&source->session, all_channels_up, source, err) != 0) {
+    if (session_wait(&source->session, SESSION_AWAITS_CHANNELS, all_channels_up, source, err) !=
+        0) {
         return -1;
     }
     return source->config.writer.slots == 0 || source->config.writer.stream

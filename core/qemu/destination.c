@@ -24,8 +24,10 @@ int qemu_destination_configure(struct multifd_destination *destination, struct m
         return -1;
     }
     destination->channels_wanted = options->channels;
+    atomic_store(&destination->unsynced, options->channels);
     destination->config = (struct destination_channel_config){
         .session = session,
+        .unsynced = &destination->unsynced,
         .reader = {.blocks = &session->blocks,
                    .method = method_table_get(&options->methods, method),
                    .endpoint = session->endpoint,
@@ -188,6 +190,7 @@ static int wait_for_channels(struct multifd_destination *destination, struct mul
 {
     struct session *session = &destination->session;
 
+    atomic_store(&session->awaited, SESSION_AWAITS_ALL);
     for (;;) {
         waker_arm(&session->main);
         if (session_has_failed(session)) {

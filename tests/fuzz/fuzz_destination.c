@@ -204,8 +204,10 @@ static void configure(struct packet_reader_config *reader, uint8_t choice, struc
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct session session;
+    atomic_uint unsynced = 1;
     struct destination_channel_config config = {
         .session = &session,
+        .unsynced = &unsynced,
         .reader = {.blocks = &session.blocks, .method = &checking_ops, .zero_pages = true}};
     struct destination_channel channel = {.config = &config};
     struct fake fake = {.base = {&fake_ops}};
