@@ -44,6 +44,15 @@ static bool at_sync(const struct destination_channel *channel)
     return atomic_load(&channel->synced) != atomic_load(&channel->released);
 }
 
+/*
+ * QEMU goes on behind its SYNC, and what it sends has to wait. Our source sends nothing before it
+ * has been told that the round was applied, which is after its release.
+ */
+static bool may_be_ahead(const struct destination_channel *channel)
+{
+    return channel->config->reader.form == PACKET_QEMU;
+}
+
 /* Takes the next header; false when there is none. */
 static int begin_packet(struct destination_channel *channel, bool *begun, struct multifd_error *err)
 {
@@ -52,6 +61,10 @@ static int begin_packet(struct destination_channel *channel, bool *begun, struct
     *begun = channel->channel->ops->receive(channel->channel, &message);
     if (!*begun) {
         return 0;
+    }
+    if (at_sync(channel)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "packet refused: it came behind SYNC, before the round was confirmed");
     }
     channel->length = message.length;
     /* Whoever releases the first round has filled the table of blocks before. */
@@ -93,7 +106,7 @@ static int step(void *owner, bool *busy, struct multifd_error *err)
     bool begun = channel->length != 0;
 
     *busy = false;
-    while (!at_sync(channel)) {
+    while (!may_be_ahead(channel) || !at_sync(channel)) {
         if (!begun && (begin_packet(channel, &begun, err) != 0 || !begun)) {
             return begun ? -1 : 0;
         }
@@ -268,7 +281,9 @@ bool destination_channel_ended(const struct destination_channel *channel)
 void destination_channel_release(struct destination_channel *channel, uint64_t round)
 {
     atomic_store(&channel->released, round);
-    waker_wake(&channel->waker);
+    if (may_be_ahead(channel)) {
+        waker_wake(&channel->waker); /* something may wait here; else what comes wakes it */
+    }
 }
 
 const struct channel_counters *

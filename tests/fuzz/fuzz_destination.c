@@ -30,6 +30,7 @@ struct fake {
     size_t left;
     uint32_t fixed;   /* bytes of each message of a stream, 0: it is none */
     uint8_t *message; /* a copy of exactly its length, until it is released */
+    const struct destination_channel *channel;
 };
 
 static bool fake_receive(struct transport_channel *base, struct transport_message *message)
@@ -38,6 +39,9 @@ static bool fake_receive(struct transport_channel *base, struct transport_messag
     size_t length;
 
     FUZZ_CHECK(fake->message == NULL);
+    if (at_sync(fake->channel)) {
+        return false; /* the source waits to be told that the round was applied */
+    }
     if (fake->left < (fake->fixed != 0 ? fake->fixed : MESSAGE_HEAD)) {
         return false;
     }
@@ -210,7 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .unsynced = &unsynced,
         .reader = {.blocks = &session.blocks, .method = &checking_ops, .zero_pages = true}};
     struct destination_channel channel = {.config = &config};
-    struct fake fake = {.base = {&fake_ops}};
+    struct fake fake = {.base = {&fake_ops}, .channel = &channel};
     struct multifd_error err;
 
     if (size == 0) {

@@ -103,9 +103,8 @@ static void tamper_send(void *opaque, struct fabric_message *message)
         tampering->seen++;
         tampering->done = tampering->seen >= tamper->nth;
         if (tampering->done) {
-            change(tamper, message);
-            if (tamper->also != NULL) {
-                change(tamper->also, message);
+            for (; tamper != NULL; tamper = tamper->also) {
+                change(tamper, message);
             }
         }
     }

@@ -44,7 +44,7 @@ struct tamper {
     uint32_t bytes;
     uint64_t value;
     const struct message *message;
-    const struct tamper *also; /* a second change of the same message */
+    const struct tamper *also; /* a further change of the same message */
     enum tamper_end end;
     enum multifd_error_code code;
     const char *text;

@@ -93,6 +93,13 @@ static const struct tamper names_and_offsets[] = {
     {"neighbours twice", PAGES_FIELD(AT_OFFSETS + 8, 8, 0), REFUSED("a page of \"block")},
 };
 
+/* What makes a SYNC of a packet with pages that has lost its offsets. */
+static const struct tamper no_name = {
+    .what = TAMPER_PAGES, .way = TAMPER_FILL, .at = AT_NAME, .bytes = 256};
+static const struct tamper no_payload = {PAGES_FIELD(AT_NEXT_SIZE, 4, 0), .also = &no_name};
+static const struct tamper no_page = {PAGES_FIELD(AT_NORMAL, 4, 0), .also = &no_payload};
+static const struct tamper early_sync = {PAGES_FIELD(AT_FLAGS, 4, 1), .also = &no_page};
+
 #define PAGES_LENGTH(becomes) .what = TAMPER_PAGES, .way = TAMPER_LENGTH, .value = (becomes)
 #define SYNC_LENGTH(becomes)  .what = TAMPER_SYNC, .way = TAMPER_LENGTH, .value = (becomes)
 
@@ -113,6 +120,8 @@ static const struct tamper lengths[] = {
     {"lost", .what = TAMPER_PAGES, .nth = 3, .way = TAMPER_DROP,
      .end = TAMPER_REFUSED_BY_DESTINATION, .code = MULTIFD_ERROR_PROTOCOL,
      .text = "the source sent 24 packets with 160 pages, but 23 with 152 came"},
+    {"SYNC before its time", PAGES_LENGTH(AT_OFFSETS), .also = &early_sync,
+     REFUSED("it came behind SYNC, before the round was confirmed")},
 };
 
 /* Over a byte stream a header has one length, and the payload follows it. */
