@@ -4,7 +4,8 @@
  * whole memory once; passes of the raw loop and of the session take turns.
  *
  * The source tells the sink of each pass: {"pass": N, "raw": bool, "whole": bool}, after a raw one
- * the mark "sent", and at the end {"pass": 0}. The sink answers each pass with the mark "equal".
+ * the mark "sent", and at the end {"pass": 0}. The sink answers each pass with the mark "equal",
+ * once it has compared what came; over the null device nothing comes.
  */
 #ifndef MULTIFD_BENCH_BANDWIDTH_H
 #define MULTIFD_BENCH_BANDWIDTH_H

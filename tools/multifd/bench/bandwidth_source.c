@@ -22,6 +22,7 @@ struct bandwidth_source {
     struct raw_source *raw;        /* NULL for passes of the session only */
     struct session_source session; /* its source is NULL for raw ones only */
     uint64_t cpu_ns;               /* used in measured passes of the session */
+    uint64_t caller_cpu_ns;        /* that of the thread that queues pages */
     double *raw_gbps;
     double *session_gbps;
     double *ratios;
@@ -131,6 +132,18 @@ static int send_session(struct bandwidth_source *source, struct multifd_error *e
     return 0;
 }
 
+/* Stamping the memory beforehand is not the session's work. */
+static int send_counted(struct bandwidth_source *source, struct multifd_error *err)
+{
+    uint64_t caller = thread_cpu_ns();
+    uint64_t all = session_source_cpu_ns(&source->session);
+    int status = send_session(source, err);
+
+    source->cpu_ns += session_source_cpu_ns(&source->session) - all;
+    source->caller_cpu_ns += thread_cpu_ns() - caller;
+    return status;
+}
+
 /* One pass, checked by the other side; *gbps is its rate. */
 static int send_pass(struct bandwidth_source *source, bool raw, bool whole, double *gbps,
                      struct multifd_error *err)
@@ -147,7 +160,7 @@ static int send_pass(struct bandwidth_source *source, bool raw, bool whole, doub
         return -1;
     }
     start = now_ns();
-    status = raw ? raw_source_pass(source->raw, source->order, err) : send_session(source, err);
+    status = raw ? raw_source_pass(source->raw, source->order, err) : send_counted(source, err);
     *gbps = units_gigabits(source->memory.length, now_ns() - start);
     if (status != 0 || (raw && peer_send_mark(source->peer, "sent", err) != 0)) {
         return -1;
@@ -163,12 +176,9 @@ static int send_turn(struct bandwidth_source *source, uint64_t turn, bool whole,
         return -1;
     }
     if (source->session.source != NULL) {
-        uint64_t before = session_source_cpu_ns(&source->session);
-
         if (send_pass(source, false, whole, &source->session_gbps[turn], err) != 0) {
             return -1;
         }
-        source->cpu_ns += session_source_cpu_ns(&source->session) - before;
         source->ratios[turn] =
             source->raw != NULL ? source->session_gbps[turn] / source->raw_gbps[turn] : 0;
     }
@@ -182,6 +192,7 @@ static int send_all(struct bandwidth_source *source, struct multifd_error *err)
         return -1;
     }
     source->cpu_ns = 0;
+    source->caller_cpu_ns = 0;
     source->slowest_gbps = 0;
     for (uint64_t turn = 0; turn < source->bench->repeat; turn++) {
         if (send_turn(source, turn, turn + 1 == source->bench->repeat, err) != 0) {
@@ -228,9 +239,10 @@ static void add_session(struct bandwidth_source *source, json_t *row)
     (void)json_object_set_new(
         row, "wire_share",
         json_real((double)statistics.wire_bytes / (double)statistics.guest_bytes));
-    (void)json_object_set_new(
-        row, "source_cpu_s_per_gb",
-        json_real((double)source->cpu_ns / (double)(source->memory.length * repeat)));
+    double sent = (double)(source->memory.length * repeat);
+    (void)json_object_set_new(row, "source_cpu_s_per_gb", json_real((double)source->cpu_ns / sent));
+    (void)json_object_set_new(row, "caller_cpu_s_per_gb",
+                              json_real((double)source->caller_cpu_ns / sent));
     (void)json_object_set_new(row, "session_gbps", summary(source->session_gbps, repeat));
     if (source->raw != NULL) {
         (void)json_object_set_new(row, "ratio", summary(source->ratios, repeat));

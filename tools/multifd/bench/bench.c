@@ -4,10 +4,13 @@
 #include "bench_args.h"
 #include "client.h"
 #include "console.h"
+#include "fail.h"
+#include "null_exec.h"
 #include "results.h"
 #include "server.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int fail(const struct bench_args *args, const struct multifd_error *err, int status)
@@ -54,6 +57,32 @@ static int measure(const struct bench_args *args, struct multifd_error *err)
     return status;
 }
 
+/* The same command in multifd-null; `argv` begins with the measurement. */
+static int measure_there(int argc, char **argv, struct multifd_error *err)
+{
+    char bench[] = "bench";
+    char **all = calloc((size_t)argc + 3, sizeof(*all));
+
+    if (all == NULL) {
+        return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
+    }
+    all[1] = bench;
+    memcpy(all + 2, argv, (size_t)argc * sizeof(*all));
+    (void)null_exec(all, err);
+    free(all);
+    return -1;
+}
+
+static int perform(const struct bench_args *args, int argc, char **argv, struct multifd_error *err)
+{
+    if (args->what->null_device && !null_exec_done()) {
+        return measure_there(argc, argv, err);
+    }
+    return args->what->serve != NULL && args->address == NULL && !args->loopback
+               ? serve(args, err)
+               : measure(args, err);
+}
+
 static int run_measurement(const struct measurement *what, int argc, char **argv)
 {
     struct multifd_error err = {0};
@@ -62,9 +91,7 @@ static int run_measurement(const struct measurement *what, int argc, char **argv
 
     switch (bench_args_parse(&args, what, argc, argv, &err)) {
     case CLI_RUN:
-        if ((what->serve != NULL && args.address == NULL && !args.loopback
-                 ? serve(&args, &err)
-                 : measure(&args, &err)) != 0) {
+        if (perform(&args, argc, argv, &err) != 0) {
             status = fail(&args, &err, CLI_EXIT_FAILED);
         }
         break;

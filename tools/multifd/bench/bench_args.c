@@ -80,6 +80,12 @@ static int set_initials(struct bench_args *args, struct multifd_error *err)
     return status;
 }
 
+/* Whether the sides of this measurement may be two processes. */
+static bool has_server(const struct measurement *what)
+{
+    return what->serve != NULL && !what->null_device;
+}
+
 /* ---- Options ---- */
 
 static int set_value(void *opaque, const struct cli_option *option, const char *value,
@@ -117,7 +123,7 @@ static int set_front(void *opaque, const struct cli_option *option, const char *
 /* What concerns no case, or all of them. */
 static const struct {
     struct cli_option option;
-    bool two_sides; /* only of a measurement that has two */
+    bool two_sides; /* only of a measurement whose sides may be two processes */
     bool sizes;     /* only of one that takes a message size */
     bool plots;     /* only of one that can be drawn */
 } front[] = {
@@ -174,8 +180,7 @@ static struct cli_option *own_options(const struct measurement *what)
         }
     }
     for (size_t i = 0; own != NULL && i < FRONT; i++) {
-        if ((!front[i].two_sides || what->serve != NULL) &&
-            (!front[i].sizes || takes(what, "size")) &&
+        if ((!front[i].two_sides || has_server(what)) && (!front[i].sizes || takes(what, "size")) &&
             (!front[i].plots || what->plot != PLOT_NONE)) {
             own[used++] = front[i].option;
         }
@@ -191,7 +196,7 @@ static enum cli_result parse(struct bench_args *args, const struct cli_option *o
     char name[64];
     struct cli_command command = {
         .name = name,
-        .usage = args->what->serve == NULL ? "[OPTION]..." : "[rdma|tcp:HOST[:PORT]] [OPTION]...",
+        .usage = has_server(args->what) ? "[rdma|tcp:HOST[:PORT]] [OPTION]..." : "[OPTION]...",
         .summary = args->what->summary,
         .text = args->what->text,
         .own = own,
@@ -200,7 +205,7 @@ static enum cli_result parse(struct bench_args *args, const struct cli_option *o
     };
 
     (void)snprintf(name, sizeof(name), "bench %s", args->what->name);
-    return cli_parse(&command, argc, argv, args, args->what->serve != NULL ? &args->address : NULL,
+    return cli_parse(&command, argc, argv, args, has_server(args->what) ? &args->address : NULL,
                      err);
 }
 
@@ -211,6 +216,10 @@ enum cli_result bench_args_parse(struct bench_args *args, const struct measureme
     enum cli_result result = CLI_WRONG;
 
     *args = (struct bench_args){.what = what, .port = BENCH_PORT, .values = json_object()};
+    if (what->null_device) {
+        args->address = "rdma:127.0.0.1";
+        args->loopback = true;
+    }
     if (own == NULL || args->values == NULL) {
         (void)tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
     } else if (set_initials(args, err) == 0) {

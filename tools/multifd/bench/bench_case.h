@@ -17,6 +17,7 @@
 struct bench_case {
     struct bench_address address;
     bool same_host;                  /* a loopback: both sides have one clock */
+    bool null_device;                /* memory that is sent does not arrive */
     json_t *choices;                 /* what the case was made of */
     struct multifd_options *session; /* what the library takes of it */
 

@@ -164,7 +164,13 @@ static int measure(struct client *client, const struct bench_case *bench, json_t
         prefer_reason(client, err);
         return -1;
     }
-    return finish_row(client, row, err);
+    if (finish_row(client, row, err) != 0) {
+        return -1;
+    }
+    if (client->args->what->finish != NULL) {
+        client->args->what->finish(bench, row);
+    }
+    return 0;
 }
 
 static int measure_case(struct client *client, json_t *choices, json_t *rows,
@@ -178,6 +184,7 @@ static int measure_case(struct client *client, json_t *choices, json_t *rows,
 
         bench.address = client->address;
         bench.same_host = client->args->loopback;
+        bench.null_device = client->args->what->null_device;
         if (json_object_get(choices, "size") != NULL) {
             (void)json_object_set_new(row, "message_bytes", json_integer((json_int_t)bench.size));
         }

@@ -53,12 +53,15 @@ struct measurement {
     const char *const *options;           /* names in the bench's own list that it takes */
     const struct initial_value *initials; /* ended by a NULL name; NULL for none */
     bool session;                         /* takes the library's options, too */
-    const struct column *columns;         /* of its table, ended by a NULL heading */
+    bool null_device; /* measured in multifd-null, as a loopback; guest memory never arrives */
+    const struct column *columns; /* of its table, ended by a NULL heading */
     enum plot_kind plot;
 
     /* The side that measures. `peer` is NULL when there is no other side. */
     int (*run)(const struct bench_case *bench, struct peer *peer, json_t *row,
                struct multifd_error *err);
+    /* Adds what follows from both sides' figures to the row; NULL for nothing. */
+    void (*finish)(const struct bench_case *bench, json_t *row);
     /* The other side; its result becomes the row's "destination". NULL when there is none. */
     int (*serve)(const struct bench_case *bench, struct peer *peer, json_t *result,
                  struct multifd_error *err);

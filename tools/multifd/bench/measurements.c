@@ -2,6 +2,7 @@
 #include "measurement.h"
 
 #include "bandwidth.h"
+#include "overhead.h"
 #include "rounds.h"
 
 #include <string.h>
@@ -148,7 +149,7 @@ static const struct measurement sync_rounds = {
 /* ---- All ---- */
 
 const struct measurement *const measurements[] = {
-    &bandwidth, &raw, &latency, &sync_rounds, NULL,
+    &bandwidth, &raw, &latency, &sync_rounds, &overhead, NULL,
 };
 
 const struct measurement *measurement_find(const char *name)

@@ -43,6 +43,7 @@ static int serve_order(struct peer *peer, const json_t *order, const struct benc
     status = bench_case_init(&bench, options, err);
     if (status == 0) {
         bench.same_host = loopback != NULL;
+        bench.null_device = what->null_device;
         bench.address.rdma = strcmp(transport, "rdma") == 0;
         if (loopback != NULL) {
             bench.address = *loopback;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    NULL, /* ends them */
+    &command_bench, NULL, /* ends them */
 };
 
 static const char *const refused[] = {"send", "recv"};
