@@ -71,7 +71,7 @@ static int set_own(struct bench_case *bench, const struct case_option *option, c
     if (option->kind == CASE_FLAG) {
         *(bool *)field = number != 0;
     } else {
-        *(uint64_t *)field = number;
+        *(uint64_t *)(void *)field = number; /* aligned: a member's offset */
     }
     return 0;
 }
