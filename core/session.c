@@ -231,11 +231,6 @@ int session_abort(struct session *session, const struct multifd_error *failure,
     return session_error(session, err);
 }
 
-bool session_has_failed(const struct session *session)
-{
-    return atomic_load(&session->state) == SESSION_FAILED;
-}
-
 bool session_has_finished(const struct session *session)
 {
     return atomic_load(&session->state) == SESSION_FINISHED;

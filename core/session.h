@@ -109,7 +109,12 @@ bool session_finish(struct session *session);
 int session_abort(struct session *session, const struct multifd_error *failure,
                   struct multifd_error *err);
 
-bool session_has_failed(const struct session *session);
+/* In the header, since it is asked for every page. */
+static inline bool session_has_failed(const struct session *session)
+{
+    return atomic_load(&session->state) == SESSION_FAILED;
+}
+
 bool session_has_finished(const struct session *session);
 
 /* Copies the first error to *err (which may be NULL). Returns -1. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/source.h"
 
-#include "core/base/checked.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/probes.h"
@@ -143,26 +142,54 @@ static int refuse_page(struct multifd_source *source, const struct multifd_ram_b
                      source->session.options.page_size);
 }
 
+static bool takes_page(const struct multifd_source *source, const struct multifd_ram_block *block,
+                       uint64_t offset)
+{
+    uint32_t page_size = source->session.options.page_size;
+
+    return source->phase == SOURCE_READY && !session_has_failed(&source->session) &&
+           (offset & (page_size - 1)) == 0 &&
+           offset < block->length; /* which is a multiple of the page size */
+}
+
+static void add_page(struct multifd_source *source, uint64_t offset)
+{
+    struct page_batch *batch = source->batch;
+
+    batch->offsets[batch->num++] = offset;
+    if (batch->num == source->config.writer.page_count) {
+        hand_over(source);
+    }
+}
+
+/* A page that is wrong, or for which a batch must begin. */
+static int queue_first(struct multifd_source *source, struct multifd_ram_block *block,
+                       uint64_t offset, struct multifd_error *err)
+{
+    struct multifd_error unused;
+
+    if (!takes_page(source, block, offset)) {
+        return refuse_page(source, block, offset, err == NULL ? &unused : err);
+    }
+    if (source->batch != NULL) {
+        hand_over(source);
+    }
+    if (start_batch(source, block, err) != 0) {
+        return -1;
+    }
+    add_page(source, offset);
+    return 0;
+}
+
+/* Nearly every page is one more of its batch: these lines are all that it costs then. */
 int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
                        uint64_t offset, struct multifd_error *err)
 {
-    uint32_t page_size = source->session.options.page_size;
-    struct multifd_error unused;
-
-    if (source->phase != SOURCE_READY || session_has_failed(&source->session) ||
-        (offset & (page_size - 1)) != 0 || !range_within(offset, page_size, block->length)) {
-        return refuse_page(source, block, offset, err == NULL ? &unused : err);
+    if (source->batch == NULL || source->batch->block != block ||
+        !takes_page(source, block, offset)) {
+        return queue_first(source, block, offset, err);
     }
-    if (source->batch != NULL && source->batch->block != block) {
-        hand_over(source);
-    }
-    if (source->batch == NULL && start_batch(source, block, err) != 0) {
-        return -1;
-    }
-    source->batch->offsets[source->batch->num++] = offset;
-    if (source->batch->num == source->config.writer.page_count) {
-        hand_over(source);
-    }
+    add_page(source, offset);
     return 0;
 }
 

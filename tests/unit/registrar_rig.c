@@ -83,11 +83,6 @@ void session_fail(struct session *failed, const struct multifd_error *err)
     pthread_mutex_unlock(&lock);
 }
 
-bool session_has_failed(const struct session *asked)
-{
-    return atomic_load(&asked->state) == SESSION_FAILED;
-}
-
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
                           void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
