@@ -170,8 +170,8 @@ static int write_pages(struct packet_writer *writer, const struct multifd_ram_bl
         uint64_t offset = (uintptr_t)p->iov[i].iov_base - (uintptr_t)block->host;
         uint64_t length = p->iov[i].iov_len;
 
-        if (!range_within(offset, length, block->length) || offset % p->page_size != 0 ||
-            length % p->page_size != 0 || length > left) {
+        if (!range_within(offset, length, block->length) ||
+            ((offset | length) & (p->page_size - 1)) != 0 || length > left) {
             return refuse_iov(err);
         }
         left -= length;

@@ -126,25 +126,19 @@ uint64_t ram_block_piece_length(const struct multifd_ram_block *block, uint32_t 
     return block->length - start < size ? block->length - start : size;
 }
 
-uint32_t ram_block_writes(const struct multifd_ram_block *block, uint64_t offset, uint64_t length,
-                          uint64_t max_message, struct transport_write *writes)
+uint32_t ram_block_split_writes(const struct multifd_ram_block *block, uint64_t offset,
+                                uint64_t length, uint64_t max_message,
+                                struct transport_write *writes)
 {
     uint64_t size = UINT64_C(1) << block->piece_shift;
     uint32_t num = 0;
 
     while (length != 0) {
-        const struct ram_piece *piece = &block->pieces[offset >> block->piece_shift];
         uint64_t within = offset & (size - 1);
         uint64_t part = size - within < length ? size - within : length;
 
         part = part < max_message ? part : max_message;
-        writes[num++] = (struct transport_write){
-            .local_address = (uintptr_t)block->host + offset,
-            .remote_address = piece->remote_address + within,
-            .length = (uint32_t)part,
-            .local_key = piece->memory.local_key,
-            .remote_key = piece->remote_key,
-        };
+        ram_block_write(block, offset, (uint32_t)part, &writes[num++]);
         offset += part;
         length -= part;
     }

@@ -74,12 +74,41 @@ int ram_block_split(struct multifd_ram_block *block, uint32_t shift, struct mult
 /* The bytes of one piece. */
 uint64_t ram_block_piece_length(const struct multifd_ram_block *block, uint32_t piece);
 
+/* A write of [offset, offset + length), which lies in one piece, to the same place. */
+static inline void ram_block_write(const struct multifd_ram_block *block, uint64_t offset,
+                                   uint32_t length, struct transport_write *write)
+{
+    const struct ram_piece *piece = &block->pieces[offset >> block->piece_shift];
+    uint64_t within = offset & ((UINT64_C(1) << block->piece_shift) - 1);
+
+    write->local_address = (uintptr_t)block->host + offset;
+    write->remote_address = piece->remote_address + within;
+    write->length = length;
+    write->local_key = piece->memory.local_key;
+    write->remote_key = piece->remote_key;
+}
+
+/* ram_block_writes, if need be with several. */
+uint32_t ram_block_split_writes(const struct multifd_ram_block *block, uint64_t offset,
+                                uint64_t length, uint64_t max_message,
+                                struct transport_write *writes);
+
 /*
  * Turns [offset, offset + length) of a block into writes to the same place at the destination,
  * split where a piece ends and at max_message bytes (a multiple of the page size). `writes` has
  * room for one per page. Returns their number.
  */
-uint32_t ram_block_writes(const struct multifd_ram_block *block, uint64_t offset, uint64_t length,
-                          uint64_t max_message, struct transport_write *writes);
+static inline uint32_t ram_block_writes(const struct multifd_ram_block *block, uint64_t offset,
+                                        uint64_t length, uint64_t max_message,
+                                        struct transport_write *writes)
+{
+    uint64_t last = length - 1; /* wraps for none */
+
+    if (last >= max_message || (offset ^ (offset + last)) >> block->piece_shift != 0) {
+        return ram_block_split_writes(block, offset, length, max_message, writes);
+    }
+    ram_block_write(block, offset, (uint32_t)length, writes);
+    return 1;
+}
 
 #endif
