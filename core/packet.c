@@ -46,6 +46,13 @@ static uint8_t *put_offsets(uint8_t *to, const uint64_t *offsets, uint32_t num)
     return to + 8 * (size_t)num;
 }
 
+static void get_offsets(const uint8_t *from, uint32_t num, uint64_t *offsets)
+{
+    for (uint32_t i = 0; i < num; i++) {
+        offsets[i] = get_be64(from + 8 * (size_t)i);
+    }
+}
+
 uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *normal,
                        const uint64_t *zero, uint8_t *out)
 {
@@ -82,6 +89,21 @@ static int malformed(struct multifd_error *err, const char *field, uint64_t valu
                      (unsigned long long)value);
 }
 
+/* Whether the bytes in [at, end) are 0; at most as many as a name has. */
+static int check_zero(const uint8_t *bytes, size_t at, size_t end, const char *otherwise,
+                      struct multifd_error *err)
+{
+    static const uint8_t zero[PACKET_NAME_BYTES];
+
+    if (memcmp(bytes + at, zero, end - at) == 0) {
+        return 0;
+    }
+    while (bytes[at] == 0) {
+        at++;
+    }
+    return malformed(err, otherwise, at);
+}
+
 static int check_start(const uint8_t *bytes, size_t length, struct multifd_error *err)
 {
     if (length < PACKET_FIXED) {
@@ -98,12 +120,7 @@ static int check_start(const uint8_t *bytes, size_t length, struct multifd_error
     if ((get_be32(bytes + AT_FLAGS) & ~PACKET_FLAGS_KNOWN) != 0) {
         return malformed(err, "unknown flags", get_be32(bytes + AT_FLAGS));
     }
-    for (size_t i = AT_RESERVED; i < AT_RAMBLOCK; i++) {
-        if (bytes[i] != 0) {
-            return malformed(err, "reserved byte set, at", i);
-        }
-    }
-    return 0;
+    return check_zero(bytes, AT_RESERVED, AT_RAMBLOCK, "reserved byte set, at", err);
 }
 
 static int check_counts(const uint8_t *bytes, uint32_t page_count, struct multifd_error *err)
@@ -172,12 +189,8 @@ static int check_name(const uint8_t *bytes, struct multifd_error *err)
     if (end == NULL) {
         return malformed(err, "ramblock without end, length", PACKET_NAME_BYTES);
     }
-    for (const uint8_t *at = end; at < name + PACKET_NAME_BYTES; at++) {
-        if (*at != 0) {
-            return malformed(err, "bytes behind the end of ramblock, at", (uint64_t)(at - name));
-        }
-    }
-    return 0;
+    return check_zero(name, (size_t)(end - name), PACKET_NAME_BYTES,
+                      "bytes behind the end of ramblock, at", err);
 }
 
 int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum packet_form form,
@@ -197,9 +210,7 @@ int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum
     packet->packet_num = get_be64(bytes + AT_PACKET_NUM);
     packet->zero_pages = get_be32(bytes + AT_ZERO_PAGES);
     memcpy(packet->ramblock, bytes + AT_RAMBLOCK, PACKET_NAME_BYTES);
-    for (uint32_t i = 0; i < packet->normal_pages + packet->zero_pages; i++) {
-        offsets[i] = get_be64(bytes + packet_bytes(i));
-    }
+    get_offsets(bytes + PACKET_FIXED, packet->normal_pages + packet->zero_pages, offsets);
     if (packet->normal_pages == 0) { /* see PACKET_QEMU */
         packet->next_packet_size = 0;
         packet->flags &= ~MULTIFD_FLAG_COMPRESSION_MASK;

@@ -6,7 +6,6 @@
 #include "core/packet.h"
 #include "core/zero_page.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +23,7 @@ void multifd_send_fill_packet(struct multifd_send_params *p)
     };
 
     if (p->ramblock != NULL) {
-        snprintf(packet.ramblock, sizeof(packet.ramblock), "%s", p->ramblock);
+        memcpy(packet.ramblock, p->ramblock, strnlen(p->ramblock, MULTIFD_BLOCK_NAME_MAX));
     }
     p->packet_len = packet_encode(&packet, p->normal, p->zero, p->packet);
     if (p->stream != 0) {
