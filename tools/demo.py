@@ -90,34 +90,57 @@ def escape(path):
     return path.replace(',', ',,')
 
 
-class Guest:
-    """QEMU with its QMP monitor on standard input and output; the guest's memory is a file."""
+class Qemu:
+    """QEMU with its QMP monitor on standard input and output."""
 
-    def __init__(self, work, janitor, more=(), log=None):
-        self.ram = os.path.join(work, 'ram')
-        self.console = os.path.join(work, 'console')
-        memory = f'id=pc.ram,size={RAM_MIB}M,share=on,mem-path={escape(self.ram)}'
-        argv = ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none',
-                '-accel', 'tcg', '-cpu', 'qemu64', '-machine', 'pc,memory-backend=pc.ram',
-                '-m', str(RAM_MIB), '-object', f'memory-backend-file,{memory}',
-                '-kernel', cache.results('vm')[0], '-initrd', os.path.join(work, 'initrd'),
-                '-append', 'console=ttyS0 quiet panic=-1',
-                '-serial', f'file:{escape(self.console)}', '-qmp', 'stdio', *more]
-        self.process = janitor.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                     text=True)
+    def __init__(self, argv, janitor, **more):
+        self.events = []    # what it has told without being asked
+        self.process = janitor.start(['qemu-system-x86_64', '-nodefaults', '-no-user-config',
+                                      '-display', 'none', '-accel', 'tcg', '-cpu', 'qemu64', *argv,
+                                      '-qmp', 'stdio'],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
         self.execute('qmp_capabilities')
+
+    def read(self):
+        """What it says next; None at the end. It prints messages of its own there, too."""
+        for line in self.process.stdout:
+            if line.startswith('{'):
+                return json.loads(line)
+        return None
 
     def execute(self, command, arguments=None):
         request = {'execute': command, 'arguments': arguments or {}}
         self.process.stdin.write(json.dumps(request) + '\n')
         self.process.stdin.flush()
-        for line in self.process.stdout:
-            answer = json.loads(line)
+        while answer := self.read():
             if 'error' in answer:
                 raise DemoError(f'QEMU: {command}: {answer["error"]["desc"]}')
             if 'return' in answer:
                 return answer['return']
+            self.events.append(answer)
         raise DemoError(f'QEMU ended at {command}')
+
+    def delete(self):
+        end_process(self.process)
+
+
+def ram_words(path, mib):
+    """Of a machine whose memory is a file."""
+    memory = f'id=pc.ram,size={mib}M,share=on,mem-path={escape(path)}'
+    return ['-machine', 'pc,memory-backend=pc.ram', '-m', str(mib),
+            '-object', f'memory-backend-file,{memory}']
+
+
+class Guest(Qemu):
+    """A machine that boots Linux."""
+
+    def __init__(self, work, janitor, more=(), log=None):
+        self.ram = os.path.join(work, 'ram')
+        self.console = os.path.join(work, 'console')
+        super().__init__([*ram_words(self.ram, RAM_MIB),
+                          '-kernel', cache.results('vm')[0], '-initrd', os.path.join(work, 'initrd'),
+                          '-append', 'console=ttyS0 quiet panic=-1',
+                          '-serial', f'file:{escape(self.console)}', *more], janitor, stderr=log)
 
     def console_text(self):
         with open(self.console, encoding='utf-8', errors='replace') as file:
@@ -129,9 +152,6 @@ class Guest:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise DemoError(f'the guest did not boot; its console:\n{self.console_text()}')
             time.sleep(0.2)
-
-    def delete(self):
-        end_process(self.process)
 
 
 def run(janitor, argv, log=None, **more):
