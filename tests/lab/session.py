@@ -16,16 +16,18 @@ CHUNK = 1 << 20
 class Result:
     """How a program ended; status None when it had to be killed."""
 
-    def __init__(self, status, out, err, began, ended):
+    def __init__(self, status, out, err, began, ended, cpu=None):
         self.status = status
         self.out = out
         self.err = err
         self.began = began     # seconds since the epoch
         self.ended = ended
+        self.cpu = cpu         # seconds of processor time
 
     def since(self, moment):
         """The same, with its times counted from a moment."""
-        return Result(self.status, self.out, self.err, self.began - moment, self.ended - moment)
+        return Result(self.status, self.out, self.err, self.began - moment, self.ended - moment,
+                      self.cpu)
 
     def __str__(self):
         return f'status {self.status}, {self.ended - self.began:.2f} s: {self.err.strip()}'
@@ -72,14 +74,16 @@ class Program:
         ended = time.time()
         if not in_time:
             self.signal(signal.SIGKILL)
-        status = self.process.wait()
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
         os.close(self.pidfd)
         texts = []
         for file in (self.out, self.err):
             file.seek(0)
             texts.append(file.read())
             file.close()
-        return Result(status if in_time else None, *texts, self.began, ended)
+        return Result(self.process.returncode if in_time else None, *texts, self.began, ended,
+                      usage.ru_utime + usage.ru_stime)
 
 
 def run(argv, seconds=60):
