@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Compares this project with its peers: perftest, QEMU's rdma and multifd, a bare verbs loop.
+
+Installs what is missing (Debian's apt, with sudo when not root), builds in
+${MULTIFD_BUILD:-build/compare}, runs each group where it belongs (in the lab, see lab --help, or on
+the host itself), and prints one table of ratios. All sides of a comparison take turns in one run:
+a round to warm up, then as many as there are pairs. Memory is compared after every migration.
+Only the ratios mean anything; leave the machine alone meanwhile.
+
+Exit status: 0; 1 when ours failed, or somebody moved memory wrongly, or a group did not come to its
+end. What a peer fails in stands in its row.
+"""
+import argparse
+import datetime
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+
+import node
+import plan
+import table
+from node import HERE, MIB, TOP
+
+import demo
+import cache
+from common import LabError, remove_folder
+from janitor import Janitor, end_process
+
+LAB = os.path.join(TOP, 'tools', 'lab')
+PYTHON = '/usr/bin/python3'      # in the nodes, whose PATH is not the host's
+PACKAGES = ['libcmocka-dev', 'perftest', 'ibverbs-utils', 'librdmacm1', 'git']
+LEAST_PAIRS = 5
+TURN_SECONDS = 30                # of the time limit, for each turn
+BESIDE_MEMORY = 2048             # MiB of a node: all but guest memory
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog='compare', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('--only', action='append', choices=plan.GROUPS, metavar='GROUP',
+        help='this group; more than once for several; default: all')
+    add('--pairs', type=int, default=LEAST_PAIRS, metavar='N',
+        help=f'rounds that count; default and least for a figure to be shown around: {LEAST_PAIRS}')
+    add('--memory', type=int, default=256, metavar='MIB',
+        help="of random guest memory; default: 256 (a booted guest's is always "
+             f'{demo.RAM_MIB})')
+    add('--json', metavar='FILE', help='write all values there')
+    add('--list', action='store_true', help='list the groups')
+    options = parser.parse_args()
+    if options.pairs < 1:
+        parser.error('--pairs: must be at least 1')
+    if not 16 <= options.memory <= 65536:
+        parser.error('--memory: must be between 16 and 65536')
+    options.groups = list(dict.fromkeys(options.only or plan.GROUPS))
+    return options
+
+
+def build(work, janitor):
+    """Returns the paths of the programs."""
+    folder = os.path.abspath(os.path.join(TOP, os.environ.get('MULTIFD_BUILD') or 'build/compare'))
+    log = os.path.join(work, 'build.log')
+    demo.run(janitor, ['cmake', '-S', TOP, '-B', folder, '-DCMAKE_BUILD_TYPE=Release'], log)
+    demo.run(janitor, ['cmake', '--build', folder, '--parallel', str(os.cpu_count()),
+                       '--target', 'multifd', 'figure'], log)
+    return {'multifd': os.path.join(folder, 'tools/multifd/multifd'),
+            'figure': os.path.join(folder, 'tests/bench/figure')}
+
+
+def make_random(path, mib):
+    with open(path, 'wb') as file:
+        for _ in range(mib):
+            file.write(os.urandom(MIB))
+
+
+def make_guest(path, work, janitor):
+    """The memory of a Linux guest that has booted and stands still."""
+    cache.prepare('vm', janitor)
+    demo.make_initrd(work, janitor)
+    guest = demo.Guest(work, janitor)
+    try:
+        guest.wait_until_up()
+        guest.execute('stop')
+        os.link(guest.ram, path)
+    finally:
+        guest.delete()
+
+
+def make_contents(options, work, janitor):
+    """Name: file, of what the groups need."""
+    needed = {name for group in options.groups for name in plan.GROUPS[group].contents if name}
+    contents = {name: os.path.join(work, f'content-{name}') for name in needed}
+    if 'random' in contents:
+        make_random(contents['random'], options.memory)
+    if 'guest' in contents:
+        print('# booting a guest', file=sys.stderr)
+        folder = os.path.join(work, 'guest')
+        os.makedirs(folder)
+        make_guest(contents['guest'], folder, janitor)
+    return contents
+
+
+def node_memory(contents):
+    """MiB: the source's and the destination's, and what is in the page cache of it."""
+    largest = max((os.path.getsize(path) for path in contents.values()), default=0)
+    return 3 * largest // MIB + BESIDE_MEMORY
+
+
+def command_for(group, job, path, work):
+    words = [PYTHON, os.path.join(HERE, 'node.py'), path]
+    if group.nodes == 0:
+        return words
+    turns = len(group(job, None).contenders()) * (job['pairs'] + 1) * len(group.contents)
+    lab = [LAB, '--engine', 'uml', '--mem', f'{node_memory(job["contents"])}M', '--share', work,
+           '--timeout', str(300 + turns * TURN_SECONDS)]
+    peer = ['--peer', shlex.join(words)] if group.nodes == 2 else []
+    return [*lab, *peer, shlex.join(words)]
+
+
+def play(name, options, job, work, janitor):
+    """Runs a group; returns what its node tells, or {'error': why}."""
+    print(f'# {name}: {plan.GROUPS[name].__doc__}', file=sys.stderr, flush=True)
+    share = tempfile.mkdtemp(dir=work)
+    job = {**job, 'group': name, 'pairs': options.pairs, 'share': share,
+           'result': os.path.join(share, 'result')}
+    path = os.path.join(share, 'job')
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump(job, file)
+    process = janitor.start(command_for(plan.GROUPS[name], job, path, work))
+    try:
+        status = process.wait()
+    finally:
+        end_process(process)
+    try:
+        with open(job['result'], encoding='utf-8') as file:
+            played = json.load(file)
+    except (OSError, ValueError):
+        return {'error': f'it did not come to its end: status {status}', 'samples': []}
+    group = plan.GROUPS[name](job, None)
+    rows = [row for content in group.contents for row in group.rows(content)]
+    played['rows'] = [table.result_of(row, played['samples']) for row in rows]
+    return played
+
+
+def revision():
+    told = subprocess.run(['git', '-C', TOP, 'describe', '--always', '--dirty'], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return told.stdout.strip() or 'unknown'
+
+
+def processor():
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+        names = [line.partition(':')[2].strip() for line in file if line.startswith('model name')]
+    return names[0] if names else 'unknown'
+
+
+def describe_system(name, told):
+    lines = [f'{name}: {told["kernel"]}, {told["processors"]} CPU, {told["multifd"]}, {told["qemu"]}, '
+             f'perftest {told["perftest"]}']
+    if told['device']:
+        lines.append(f'  device {told["device"]}, MTU {told["mtu"]} '
+                     f'(network device {told["interface_mtu"]})')
+    return lines
+
+
+def print_report(report):
+    results = [{**row, 'what': f'{name}: {row["what"]}'}
+               for name, played in report['groups'].items() for row in played.get('rows', [])]
+    if results:
+        print('\n'.join(table.table(results)))
+        print(f'\n{table.MEANING}')
+    print(f'\n{report["date"]}, revision {report["revision"]}, {report["processor"]}')
+    for name, played in report['groups'].items():
+        if 'error' in played:
+            print(f'{name}: failed: {played["error"]}')
+        else:
+            print('\n'.join(describe_system(name, played['system'])))
+    for note in dict.fromkeys(note for name in report['groups'] for note in plan.GROUPS[name].notes):
+        print(f'{note}.')
+
+
+def has_failed(played):
+    """Whether the exit status must tell: a group, one of ours, or memory that is not as it was."""
+    return 'error' in played or any(
+        sample.get('mismatch') or 'error' in sample and not is_peer(sample['contender'])
+        for sample in played['samples'])
+
+
+def is_peer(contender):
+    return contender.startswith(('QEMU', 'ib_'))
+
+
+def compare(options, work, janitor):
+    packages = demo.BUILD_PACKAGES + PACKAGES + cache.packages('uml') + cache.packages('vm')
+    cache.install(list(dict.fromkeys(packages)))
+    job = build(work, janitor)
+    if any(plan.GROUPS[name].nodes for name in options.groups):
+        cache.prepare('uml', janitor)
+    job['contents'] = make_contents(options, work, janitor)
+    report = {'version': 1, 'type': 'compare', 'date': datetime.datetime.now().isoformat(' ', 'seconds'),
+              'revision': revision(), 'processor': processor(), 'memory_mib': options.memory,
+              'groups': {name: play(name, options, job, work, janitor) for name in options.groups}}
+    if options.json:
+        with open(options.json, 'w', encoding='utf-8') as file:
+            json.dump(report, file, indent=1)
+    print_report(report)
+    return 1 if any(map(has_failed, report['groups'].values())) else 0
+
+
+def main():
+    options = parse_arguments()
+    if options.list:
+        for name, group in plan.GROUPS.items():
+            print(f'{name:10} {group.__doc__}')
+        return 0
+    janitor = Janitor()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, demo.on_signal)
+    work = tempfile.mkdtemp(prefix='multifd-compare-', dir=os.environ.get('TMPDIR', '/var/tmp'))
+    janitor.tell('folder', work)
+    try:
+        return compare(options, work, janitor)
+    except (demo.DemoError, LabError, OSError) as error:
+        print(f'compare: {error}', file=sys.stderr)
+        return 1
+    finally:
+        remove_folder(work)
+        janitor.dismiss()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
