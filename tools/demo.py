@@ -169,11 +169,12 @@ def run(janitor, argv, log=None, **more):
     raise DemoError(f'{" ".join(argv[:3])} failed with status {process.returncode}')
 
 
-def build(work, janitor):
-    """Returns the command's path."""
-    folder = os.path.abspath(os.path.join(ROOT, os.environ.get('MULTIFD_BUILD') or 'build/demo'))
+def build(work, janitor, name='demo', more=()):
+    """Returns the command's path. `name` is the folder's below build, `more` is for cmake."""
+    folder = os.path.join(ROOT, os.environ.get('MULTIFD_BUILD') or os.path.join('build', name))
+    folder = os.path.abspath(folder)
     log = os.path.join(work, 'build.log')
-    run(janitor, ['cmake', '-S', ROOT, '-B', folder, '-DMULTIFD_TESTS=OFF'], log)
+    run(janitor, ['cmake', '-S', ROOT, '-B', folder, '-DMULTIFD_TESTS=OFF', *more], log)
     run(janitor, ['cmake', '--build', folder, '--parallel', str(os.cpu_count())], log)
     return os.path.join(folder, 'tools/multifd/multifd')
 

@@ -32,8 +32,8 @@ from janitor import Janitor, end_process
 
 LAB = os.path.join(TOP, 'tools', 'lab')
 PYTHON = '/usr/bin/python3'      # in the nodes, whose PATH is not the host's
-PACKAGES = ['libcmocka-dev', 'perftest', 'ibverbs-utils', 'librdmacm1', 'git']
-LEAST_PAIRS = 5
+PACKAGES = ['perftest', 'ibverbs-utils', 'librdmacm1', 'git']
+PAIRS = 5
 TURN_SECONDS = 30                # of the time limit, for each turn
 BESIDE_MEMORY = 2048             # MiB of a node: all but guest memory
 
@@ -44,8 +44,8 @@ def parse_arguments():
     add = parser.add_argument
     add('--only', action='append', choices=plan.GROUPS, metavar='GROUP',
         help='this group; more than once for several; default: all')
-    add('--pairs', type=int, default=LEAST_PAIRS, metavar='N',
-        help=f'rounds that count; default and least for a figure to be shown around: {LEAST_PAIRS}')
+    add('--pairs', type=int, default=PAIRS, metavar='N',
+        help=f'rounds that count; default: {PAIRS}, which is the least for a figure to be told around')
     add('--memory', type=int, default=256, metavar='MIB',
         help="of random guest memory; default: 256 (a booted guest's is always "
              f'{demo.RAM_MIB})')
@@ -58,17 +58,6 @@ def parse_arguments():
         parser.error('--memory: must be between 16 and 65536')
     options.groups = list(dict.fromkeys(options.only or plan.GROUPS))
     return options
-
-
-def build(work, janitor):
-    """Returns the paths of the programs."""
-    folder = os.path.abspath(os.path.join(TOP, os.environ.get('MULTIFD_BUILD') or 'build/compare'))
-    log = os.path.join(work, 'build.log')
-    demo.run(janitor, ['cmake', '-S', TOP, '-B', folder, '-DCMAKE_BUILD_TYPE=Release'], log)
-    demo.run(janitor, ['cmake', '--build', folder, '--parallel', str(os.cpu_count()),
-                       '--target', 'multifd', 'figure'], log)
-    return {'multifd': os.path.join(folder, 'tools/multifd/multifd'),
-            'figure': os.path.join(folder, 'tests/bench/figure')}
 
 
 def make_random(path, mib):
@@ -114,7 +103,8 @@ def command_for(group, job, path, work):
     words = [PYTHON, os.path.join(HERE, 'node.py'), path]
     if group.nodes == 0:
         return words
-    turns = len(group(job, None).contenders()) * (job['pairs'] + 1) * len(group.contents)
+    contenders = [one for content in group.contents for one in group(job, None).contenders(content)]
+    turns = len(contenders) * (job['pairs'] + 1)
     lab = [LAB, '--engine', 'uml', '--mem', f'{node_memory(job["contents"])}M', '--share', work,
            '--timeout', str(300 + turns * TURN_SECONDS)]
     peer = ['--peer', shlex.join(words)] if group.nodes == 2 else []
@@ -197,7 +187,7 @@ def is_peer(contender):
 def compare(options, work, janitor):
     packages = demo.BUILD_PACKAGES + PACKAGES + cache.packages('uml') + cache.packages('vm')
     cache.install(list(dict.fromkeys(packages)))
-    job = build(work, janitor)
+    job = {'multifd': demo.build(work, janitor, 'compare', ['-DCMAKE_BUILD_TYPE=Release'])}
     if any(plan.GROUPS[name].nodes for name in options.groups):
         cache.prepare('uml', janitor)
     job['contents'] = make_contents(options, work, janitor)

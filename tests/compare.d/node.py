@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Plays one group, in a lab node or on the host: node.py JOB, which is a JSON file:
 
-  {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "multifd": PATH, "figure": PATH,
+  {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "multifd": PATH,
    "contents": {NAME: FILE}}
 """
 import json
@@ -91,7 +91,7 @@ def play(job, folder, janitor):
     samples = []
     for content in group.contents:
         set_content(place, job, content)
-        samples += turns.play(stage, group.contenders(), place, job['pairs'], content)
+        samples += turns.play(stage, group.contenders(content), place, job['pairs'], content)
     return {'system': system(job, place.device), 'samples': samples}
 
 

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Our side: whole migrations by the command, and the benchmark of the engine."""
+"""Our side of a migration: the command, with files in memory."""
 import contextlib
-import json
 import os
-import re
 import time
 
 import session
 from contender import Contender, Failure, digest, ended_well, last_line
 
 SECONDS = 120
-FIGURE = re.compile(r'^(whole packets|scattered) +(\d+) +([\d.]+) +([\d.]+)', re.MULTILINE)
 
 
 class Migration(Contender):
@@ -67,27 +64,3 @@ class Migration(Contender):
         self.send = self.recv = None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(place.path('destination'))
-
-
-def figures(text):
-    """What tests/bench/figure prints: {'raw, PAGES, CHANNELS': Gb/s, 'ours, ...': Gb/s}."""
-    values = {}
-    for found in FIGURE.finditer(text):
-        values[f'raw, {found[1]}, {found[2]}'] = float(found[3])
-        values[f'ours, {found[1]}, {found[2]}'] = float(found[4])
-    if not values:
-        raise Failure('its table cannot be read')
-    return values
-
-
-class Figure(Contender):
-    """tests/bench/figure: the engine and the bare verbs loop in turns, in one process."""
-
-    def __init__(self, program, mib):
-        super().__init__('figure')
-        self.program = program
-        self.mib = mib
-
-    def drive(self, place, port):
-        words = [self.program, f'rdma:{place.address}:{port}', str(self.mib), '1']
-        return {'values': figures(ended_well(session.run(words, SECONDS), SECONDS).out)}

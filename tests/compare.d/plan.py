@@ -1,32 +1,55 @@
 # SPDX-License-Identifier: MIT
 """The groups of comparisons: who takes part, and which rows come of it."""
+import bench
 import ours
 import perftest
 import qemu
 from table import Row
 
-FIGURE_MIB = 256
-WHOLE = 512 << 10        # bytes of a packet
-PAGE = 4 << 10
-LIST = 128               # pages of a packet
+MIB = 256                # of guest memory that is sent again and again
+KIB = 1 << 10
+PACKET = 512 * KIB
+PAGE = 4 * KIB
+HEADER = 328             # of a packet with one page
+SIZES = (PACKET, 64 * KIB, PAGE)
+ITERATIONS = 1000
 
 FRESH = ('RAM is a file in memory on all sides (share=on in QEMU); the source maps memory that holds the '
          'content already, the destination memory that nobody has touched, anew for each turn')
 MEASURED = ("own: QEMU's total-time, total_ns of multifd send; wall: from QEMU's migrate command to its end, "
             'from the start of multifd send to its end; all with setup, none with a limit of bandwidth')
+TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no look for zero pages; its '
+           'processor time has all of the setup in it')
+CACHED = ("ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
+          'cache, ours is not')
+LATENCIES = ('p50 of perftest is from one side to the other; ib_send_lat of a header stands for our SEND, '
+             'twice where we wait for an answer, too')
+
+
+def writes(size, queues):
+    """ib_write_bw with the messages of a packet in one post, and a GiB on all queue pairs."""
+    in_packet = PACKET // size
+    words = ['-q', str(queues), '-s', str(size), '-n', str((1 << 30) // size // queues)]
+    lists = ['-l', str(in_packet), '-t', str(max(128, 2 * in_packet))]
+    return perftest.Perftest('ib_write_bw', *words, *(lists if in_packet > 1 else []))
+
+
+def send_latency(size, *more):
+    return perftest.Perftest('ib_send_lat', '-s', str(size), '-n', str(ITERATIONS), *more)
 
 
 class Group:
-    """`nodes`: 0 is the host itself. `contents`: names of memory contents, or None for none."""
+    """`nodes`: 0 is the host itself. `contents`: names of memory contents; None is none."""
     nodes = 1
     contents = (None,)
     notes = ()
 
     def __init__(self, job, janitor):
         self.job = job              # see node.py
+        self.multifd = job['multifd']
         self.janitor = janitor
 
-    def contenders(self):
+    def contenders(self, content):
         raise NotImplementedError
 
     def rows(self, content):
@@ -39,45 +62,67 @@ class Group:
                 yield Row(content, peer.name, mine.name, measure, content)
 
     def migrations(self, transport, channels, methods=('nocomp',)):
-        return {(count, method): ours.Migration(self.job['multifd'], transport, count, method)
+        return {(count, method): ours.Migration(self.multifd, transport, count, method)
                 for method in methods for count in channels}
 
 
 class Raw(Group):
     """the whole engine against a bare verbs loop, same work requests"""
-    notes = (f'figure: {FIGURE_MIB} MiB of touched memory, transfer alone, no look for zero pages',)
+    notes = (TOUCHED,)
 
-    def contenders(self):
-        return [ours.Figure(self.job['figure'], FIGURE_MIB)]
+    def __init__(self, job, janitor):
+        super().__init__(job, janitor)
+        self.mine = [bench.bandwidth(self.multifd, size, channels, MIB)
+                     for size in SIZES for channels in (1, 2, 4)]
+
+    def contenders(self, content):
+        return self.mine
 
     def rows(self, content):
-        for case in ('whole packets, 1', 'whole packets, 4', 'scattered, 1', 'scattered, 4'):
-            yield Row(f'{case} channels', ('figure', f'raw, {case}'), ('figure', f'ours, {case}'),
-                      'rate')
+        for mine in self.mine:
+            yield Row('bare loop', (mine.name, 'raw'), (mine.name, 'rate'), 'rate')
 
 
 class Bandwidth(Group):
     """the whole engine against ib_write_bw: same message sizes, queue pairs, posting lists"""
-    notes = Raw.notes + (
-        "ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
-        'cache, ours is not',)
+    notes = (TOUCHED, CACHED)
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
-        self.peers = {}
-        for queues in (1, 4):
-            self.peers[f'whole packets, {queues}'] = perftest.Perftest(
-                'ib_write_bw', '-q', str(queues), '-s', str(WHOLE), '-n', str(2000 // queues))
-            self.peers[f'scattered, {queues}'] = perftest.Perftest(
-                'ib_write_bw', '-q', str(queues), '-s', str(PAGE), '-l', str(LIST), '-t', '256',
-                '-n', str(128000 // queues))
+        self.pairs = [(writes(size, channels),
+                       bench.bandwidth(self.multifd, size, channels, MIB, raw=False))
+                      for size in SIZES for channels in (1, 4)]
 
-    def contenders(self):
-        return [ours.Figure(self.job['figure'], FIGURE_MIB), *self.peers.values()]
+    def contenders(self, content):
+        return [contender for pair in self.pairs for contender in pair]
 
     def rows(self, content):
-        for case, peer in self.peers.items():
-            yield Row(f'{case} channels', peer.name, ('figure', f'ours, {case}'), 'rate')
+        for peer, mine in self.pairs:
+            yield Row('average', peer.name, mine.name, 'rate')
+
+
+class Latency(Group):
+    """a page and a sync against ib_send_lat and ib_read_lat, in one node, where programs must sleep"""
+    notes = (LATENCIES,)
+
+    def __init__(self, job, janitor):
+        super().__init__(job, janitor)
+        self.page = send_latency(PAGE, '-e')
+        self.header = send_latency(HEADER, '-e')
+        self.read = perftest.Perftest('ib_read_lat', '-s', str(PAGE), '-n', str(ITERATIONS), '-e')
+        self.applied = bench.applied(self.multifd, ITERATIONS)
+        self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
+        self.syncs = [bench.sync(self.multifd, channels, ITERATIONS) for channels in (1, 4)]
+
+    def contenders(self, content):
+        return [self.page, self.applied, self.header, *self.syncs, self.read, self.acknowledged]
+
+    def rows(self, content):
+        once = [(self.page.name, 'p50', 1), (self.header.name, 'p50', 1)]
+        yield Row('a page, applied', once, self.applied.name, 'p50')
+        yield Row('a page, acknowledged', self.read.name, self.acknowledged.name, 'p50')
+        for mine in self.syncs:
+            yield Row('an idle sync', [(self.header.name, 'p50', 2)], mine.name, 'p50')
 
 
 class Migration(Group):
@@ -92,7 +137,7 @@ class Migration(Group):
         self.multifd = [(channels, qemu.multifd(janitor, channels, rsockets=rsockets))
                         for rsockets in (False, True) for channels in (2, 4)]
 
-    def contenders(self):
+    def contenders(self, content):
         """Ours between the peers, so that pairs are near each other in time."""
         first, second, third = self.mine.values()
         tcp2, tcp4, rsockets2, rsockets4 = (peer for _, peer in self.multifd)
@@ -117,7 +162,7 @@ class Sockets(Group):
                       for method, name in (('nocomp', 'none'), ('zstd', 'zstd'))
                       for channels in (2, 4)}
 
-    def contenders(self):
+    def contenders(self, content):
         return [side[case] for case in self.mine for side in (self.peers, self.mine)]
 
     def rows(self, content):
@@ -125,21 +170,38 @@ class Sockets(Group):
 
 
 class Wire(Group):
-    """two nodes with a wire: whole migrations against QEMU's rdma"""
+    """two nodes with a wire: QEMU's rdma, ib_write_bw, and latencies with both sides polling"""
     nodes = 2
-    contents = ('random', 'guest')
-    notes = (FRESH, MEASURED)
+    contents = ('random', 'guest', None)
+    notes = (FRESH, MEASURED, TOUCHED, CACHED, LATENCIES)
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
         self.mine = list(self.migrations('rdma', (1, 4)).values())
         self.peers = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
+        self.rates = [(writes(size, channels),
+                       bench.bandwidth(self.multifd, size, channels, MIB, raw=False))
+                      for size, channels in ((PACKET, 1), (PACKET, 4), (PAGE, 1))]
+        self.page = perftest.Perftest('ib_write_lat', '-s', str(PAGE), '-n', str(ITERATIONS))
+        self.header = send_latency(HEADER)
+        self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
 
-    def contenders(self):
-        return [contender for pair in zip(self.peers, self.mine) for contender in pair]
+    def contenders(self, content):
+        if content:
+            return [contender for pair in zip(self.peers, self.mine) for contender in pair]
+        return [*(contender for pair in self.rates for contender in pair), self.page,
+                self.acknowledged, self.header]
 
     def rows(self, content):
-        return self.both_times(content, [(peer, mine) for peer in self.peers for mine in self.mine])
+        if content:
+            yield from self.both_times(content, [(peer, mine) for peer in self.peers
+                                                 for mine in self.mine])
+            return
+        for peer, mine in self.rates:
+            yield Row('average', peer.name, mine.name, 'rate')
+        there_and_back = [(self.page.name, 'p50', 1), (self.header.name, 'p50', 2)]
+        yield Row('a page, acknowledged', there_and_back, self.acknowledged.name, 'p50')
 
 
-GROUPS = {'raw': Raw, 'bandwidth': Bandwidth, 'migration': Migration, 'sockets': Sockets, 'wire': Wire}
+GROUPS = {group.__name__.lower(): group
+          for group in (Raw, Bandwidth, Latency, Migration, Sockets, Wire)}

@@ -14,28 +14,46 @@ what the programs themselves used; the kernel's own threads are not in it."""
 
 
 class Row:
-    """Compares one value of a peer with one of ours.
+    """Compares a value of a peer with one of ours.
 
-    A side is a contender's name, or (name, key) when its value is not called as the measure is."""
+    A side is the name of a contender; or (name, key) when its value is not called as the measure is;
+    or a list of (name, key, factor), which are added up."""
 
     def __init__(self, what, peer, ours, measure, content=None):
         self.what = what
-        self.peer = peer if isinstance(peer, tuple) else (peer, measure)
-        self.ours = ours if isinstance(ours, tuple) else (ours, measure)
+        self.peer = terms(peer, measure)
+        self.ours = terms(ours, measure)
         self.measure = measure
         self.content = content
 
 
-def samples_of(row, side, samples):
+def terms(side, measure):
+    if isinstance(side, list):
+        return side
+    return [(side, measure, 1) if isinstance(side, str) else (*side, 1)]
+
+
+def name_of(side):
+    return ' + '.join(name if factor == 1 else f'{factor} x {name}' for name, _, factor in side)
+
+
+def samples_of(row, name, samples):
     """Round: sample, of the rounds that count."""
     return {sample['round']: sample for sample in samples
-            if sample['contender'] == side[0] and sample['content'] == row.content
+            if sample['contender'] == name and sample['content'] == row.content
             and sample['round'] > 0}
 
 
-def values_of(side, samples):
-    return {number: sample['values'][side[1]] for number, sample in samples.items()
-            if side[1] in sample.get('values', {})}
+def values_of(row, side, samples):
+    """Round: value, of the rounds in which there are all terms."""
+    totals = None
+    for name, key, factor in side:
+        values = {number: factor * sample['values'][key]
+                  for number, sample in samples_of(row, name, samples).items()
+                  if key in sample.get('values', {})}
+        totals = values if totals is None else {number: totals[number] + values[number]
+                                                for number in totals.keys() & values.keys()}
+    return totals
 
 
 def ratios(peer, ours, more_is_better):
@@ -47,13 +65,14 @@ def ratios(peer, ours, more_is_better):
 
 
 def errors(row, samples):
-    """What went wrong with either side, in any round; the first of each side."""
+    """What went wrong with either side, in any round; the first of each contender."""
     found = []
     for who, side in (('peer', row.peer), ('ours', row.ours)):
-        wrong = [sample for sample in samples if sample['contender'] == side[0]
-                 and sample['content'] == row.content and 'error' in sample]
-        if wrong:
-            found.append(f'{who}, {len(wrong)} times: {wrong[0]["error"]}')
+        for name in dict.fromkeys(name for name, _, _ in side):
+            wrong = [sample for sample in samples if sample['contender'] == name
+                     and sample['content'] == row.content and 'error' in sample]
+            if wrong:
+                found.append(f'{who}, {len(wrong)} times: {wrong[0]["error"]}')
     return found
 
 
@@ -64,20 +83,24 @@ def cpu_of(samples):
     return [median(side) if side else None for side in sides]
 
 
+def summary(row, side, values, samples):
+    """Of one side. Processor time is that of one program, so there is none of a sum."""
+    cpu = cpu_of(samples_of(row, side[0][0], samples)) if len(side) == 1 else [None, None]
+    return {'contender': name_of(side), 'cpu': cpu,
+            'median': median(values.values()) if values else None}
+
+
 def result_of(row, samples):
     """What the table says of a row, in numbers."""
-    sides = {'peer': samples_of(row, row.peer, samples), 'ours': samples_of(row, row.ours, samples)}
-    values = {'peer': values_of(row.peer, sides['peer']), 'ours': values_of(row.ours, sides['ours'])}
-    pairs = ratios(values['peer'], values['ours'], MEASURES[row.measure][0])
-    result = {'what': row.what, 'content': row.content, 'measure': row.measure,
-              'ratios': pairs, 'ratio': median(pairs) if pairs else None, 'failed': errors(row, samples)}
-    for side, (contender, _) in (('peer', row.peer), ('ours', row.ours)):
-        named = {'contender': contender, 'cpu': cpu_of(sides[side]),
-                 'median': median(values[side].values()) if values[side] else None}
-        result[side] = named
-    if not pairs and not result['failed']:
-        result['failed'] = ['there is no pair']
-    return result
+    peer = values_of(row, row.peer, samples)
+    mine = values_of(row, row.ours, samples)
+    pairs = ratios(peer, mine, MEASURES[row.measure][0])
+    failed = errors(row, samples)
+    return {'what': row.what, 'content': row.content, 'measure': row.measure, 'ratios': pairs,
+            'ratio': median(pairs) if pairs else None,
+            'failed': failed or ([] if pairs else ['there is no pair']),
+            'peer': summary(row, row.peer, peer, samples),
+            'ours': summary(row, row.ours, mine, samples)}
 
 
 def number(value, decimals):

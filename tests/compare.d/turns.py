@@ -4,7 +4,7 @@ import sys
 
 from contender import Failure
 
-TRIES = 5        # of a contender that is known to fail now and then
+TRIES = 8        # of a contender that is known to fail now and then
 GIVE_UP = 2      # failures in a row after which a contender is left alone
 MISMATCH = 'the destination has other memory than the source'
 

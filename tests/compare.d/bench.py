@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""multifd bench: its server and its client, as two programs like perftest's, or both in one."""
+import time
+
+import session
+from contender import Contender, Failure, ended_well, last_line
+
+SECONDS = 180
+LISTEN_SECONDS = 10
+WAITING = 'waiting at port'
+
+
+def member(row, path):
+    """The number at NAME.NAME... of a row of results, or None."""
+    for name in path.split('.'):
+        row = row.get(name) if isinstance(row, dict) else None
+    return row
+
+
+def values_of(report, wanted):
+    """{NAME: number} of {NAME: (path, factor)}, from the one row of a report."""
+    if len(report['rows']) != 1:
+        raise Failure(f'{len(report["rows"])} rows of results')
+    found = {name: member(report['rows'][0], path) for name, (path, _) in wanted.items()}
+    missing = [wanted[name][0] for name, value in found.items() if value is None]
+    if missing:
+        raise Failure(f'no {" and no ".join(missing)} in its results')
+    return {name: value * wanted[name][1] for name, value in found.items()}
+
+
+class Bench(Contender):
+    """`wanted` is what to take from its results, as for values_of."""
+
+    def __init__(self, multifd, words, wanted, loopback=False):
+        super().__init__(' '.join(['bench', *words, *(['--loopback'] if loopback else [])]))
+        self.argv = [multifd, 'bench', words[0]]
+        self.words = [*words[1:], '--json', *(['--loopback'] if loopback else [])]
+        self.wanted = wanted
+        self.loopback = loopback
+        self.server = None
+        self.client = None
+
+    def serve(self, place):
+        port = place.next_port()
+        if self.loopback:
+            return port
+        self.server = session.Program([*self.argv, '--port', str(port)])
+        end = time.monotonic() + LISTEN_SECONDS
+        while not self.is_waiting():
+            if self.server.has_ended(0.05) or time.monotonic() > end:
+                result, self.server = self.server.wait(0), None
+                raise Failure(f'the server does not wait: {last_line(result)}')
+        return port
+
+    def is_waiting(self):
+        with open(f'/proc/self/fd/{self.server.err.fileno()}', encoding='utf-8') as err:
+            return WAITING in err.read()
+
+    def drive(self, place, port):
+        self.client = session.Program([*self.argv, f'rdma:{place.address}:{port}', *self.words])
+        result, self.client = self.client.wait(SECONDS), None
+        report = ended_well(result, SECONDS).report()
+        return {'values': values_of(report, self.wanted), 'cpu': result.cpu, 'report': report}
+
+    def finish(self, place):
+        if self.loopback:
+            return {}
+        result, self.server = self.server.wait(SECONDS), None
+        return {'cpu': ended_well(result, SECONDS).cpu}
+
+    def clean(self, place):
+        for program in filter(None, (self.server, self.client)):
+            program.wait(0)
+        self.server = self.client = None
+
+
+RATES = {'rate': ('session_gbps.median', 1), 'raw': ('raw_gbps.median', 1)}
+
+
+def microseconds(path):
+    return {'p50': (f'{path}.p50', 1e-3), 'p99': (f'{path}.p99', 1e-3)}
+
+
+def bandwidth(multifd, size, channels, mib, raw=True):
+    """One pass of the session, and before it one of the bare loop."""
+    words = ['bandwidth', '--size', f'{size >> 10}K', '--channels', str(channels), '--memory',
+             f'{mib}M', '--repeat', '1']
+    if raw:
+        return Bench(multifd, words, RATES)
+    return Bench(multifd, [*words, '--raw=off'], {'rate': RATES['rate']})
+
+
+def acknowledged(multifd, iterations):
+    """Of one page, until the source knows that the destination has it."""
+    return Bench(multifd, ['latency', '--size', '4K', '--iters', str(iterations)],
+                 microseconds('acknowledged'))
+
+
+def applied(multifd, iterations):
+    """Of one page, until the destination has it; both in one process, for one clock."""
+    return Bench(multifd, ['latency', '--size', '4K', '--iters', str(iterations)],
+                 microseconds('destination.applied'), loopback=True)
+
+
+def sync(multifd, channels, iterations):
+    return Bench(multifd, ['sync', '--channels', str(channels), '--iters', str(iterations)],
+                 microseconds('sync'))
