@@ -31,8 +31,8 @@ def values_of(report, wanted):
 class Bench(Contender):
     """`wanted` is what to take from its results, as for values_of."""
 
-    def __init__(self, multifd, words, wanted, loopback=False):
-        super().__init__(' '.join(['bench', *words, *(['--loopback'] if loopback else [])]))
+    def __init__(self, name, multifd, words, wanted, loopback=False):
+        super().__init__(name)
         self.argv = [multifd, 'bench', words[0]]
         self.words = [*words[1:], '--json', *(['--loopback'] if loopback else [])]
         self.wanted = wanted
@@ -81,27 +81,33 @@ def microseconds(path):
     return {'p50': (f'{path}.p50', 1e-3), 'p99': (f'{path}.p99', 1e-3)}
 
 
+def name_of(what, channels):
+    return f'bench {what}, {channels} channel{"s"[:channels > 1]}'
+
+
 def bandwidth(multifd, size, channels, mib, raw=True):
     """One pass of the session, and before it one of the bare loop."""
     words = ['bandwidth', '--size', f'{size >> 10}K', '--channels', str(channels), '--memory',
-             f'{mib}M', '--repeat', '1']
-    if raw:
-        return Bench(multifd, words, RATES)
-    return Bench(multifd, [*words, '--raw=off'], {'rate': RATES['rate']})
+             f'{mib}M', '--repeat', '1', *([] if raw else ['--raw=off'])]
+    wanted = RATES if raw else {'rate': RATES['rate']}
+    return Bench(name_of(f'bandwidth {size >> 10} KiB', channels), multifd, words, wanted)
 
 
 def acknowledged(multifd, iterations):
     """Of one page, until the source knows that the destination has it."""
-    return Bench(multifd, ['latency', '--size', '4K', '--iters', str(iterations)],
+    return Bench('bench latency, acknowledged', multifd,
+                 ['latency', '--size', '4K', '--iters', str(iterations)],
                  microseconds('acknowledged'))
 
 
 def applied(multifd, iterations):
     """Of one page, until the destination has it; both in one process, for one clock."""
-    return Bench(multifd, ['latency', '--size', '4K', '--iters', str(iterations)],
+    return Bench('bench latency, applied', multifd,
+                 ['latency', '--size', '4K', '--iters', str(iterations)],
                  microseconds('destination.applied'), loopback=True)
 
 
 def sync(multifd, channels, iterations):
-    return Bench(multifd, ['sync', '--channels', str(channels), '--iters', str(iterations)],
+    return Bench(name_of('sync', channels), multifd,
+                 ['sync', '--channels', str(channels), '--iters', str(iterations)],
                  microseconds('sync'))

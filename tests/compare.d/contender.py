@@ -40,6 +40,7 @@ class Contender:
 
     def __init__(self, name):
         self.name = name
+        self.words = []     # its options
 
     def serve(self, place):
         """At the server: starts it; returns its port when a client can connect."""

@@ -89,10 +89,13 @@ def play(job, folder, janitor):
     group = plan.GROUPS[job['group']](job, janitor)
     stage = make_stage(job)
     samples = []
+    words = {}
     for content in group.contents:
+        contenders = group.contenders(content)
+        words.update({contender.name: contender.words for contender in contenders})
         set_content(place, job, content)
-        samples += turns.play(stage, group.contenders(content), place, job['pairs'], content)
-    return {'system': system(job, place.device), 'samples': samples}
+        samples += turns.play(stage, contenders, place, job['pairs'], content)
+    return {'system': system(job, place.device), 'words': words, 'samples': samples}
 
 
 def main():

@@ -7,7 +7,7 @@ import time
 import session
 from contender import Contender, Failure, ended_well, last_line
 
-SECONDS = 90
+SECONDS = 60
 LISTEN_SECONDS = 10
 
 # Both put other text between the columns: warnings come without a line's end.
@@ -48,11 +48,18 @@ def is_listening(port):
     return bool(re.search(rf'state LISTEN .*:{port}\b', ended.out))
 
 
+def ended_well_or_crashed(result):
+    """A crash is another thing that happens now and then."""
+    if result.status is not None and result.status < 0:
+        raise Failure(f'signal {-result.status}: {last_line(result)}', again=True)
+    return ended_well(result, SECONDS)
+
+
 class Perftest(Contender):
     """A server and a client of one program with the same options."""
 
-    def __init__(self, program, *words):
-        super().__init__(' '.join([program, *words]))
+    def __init__(self, name, program, *words):
+        super().__init__(name)
         self.read = bandwidth if program.endswith('_bw') else latency
         more = ['--report_gbits'] if program.endswith('_bw') else []
         self.words = [program, '-R', '-F', *more, *words]
@@ -75,12 +82,12 @@ class Perftest(Contender):
     def drive(self, place, port):
         self.client = self.start(place, port, place.address)
         result, self.client = self.client.wait(SECONDS), None
-        ended_well(result, SECONDS)
+        ended_well_or_crashed(result)
         return {'values': self.read(result.out), 'cpu': result.cpu}
 
     def finish(self, place):
         result, self.server = self.server.wait(SECONDS), None
-        return {'cpu': ended_well(result, SECONDS).cpu}
+        return {'cpu': ended_well_or_crashed(result).cpu}
 
     def clean(self, place):
         for program in filter(None, (self.server, self.client)):

@@ -31,11 +31,13 @@ def writes(size, queues):
     in_packet = PACKET // size
     words = ['-q', str(queues), '-s', str(size), '-n', str((1 << 30) // size // queues)]
     lists = ['-l', str(in_packet), '-t', str(max(128, 2 * in_packet))]
-    return perftest.Perftest('ib_write_bw', *words, *(lists if in_packet > 1 else []))
+    name = f'ib_write_bw {size // KIB} KiB, {queues} queue pair{"s"[:queues > 1]}'
+    return perftest.Perftest(name, 'ib_write_bw', *words, *(lists if in_packet > 1 else []))
 
 
-def send_latency(size, *more):
-    return perftest.Perftest('ib_send_lat', '-s', str(size), '-n', str(ITERATIONS), *more)
+def latency(program, size, *more):
+    name = ' '.join([program, f'{size} B', *more])
+    return perftest.Perftest(name, program, '-s', str(size), '-n', str(ITERATIONS), *more)
 
 
 class Group:
@@ -107,9 +109,9 @@ class Latency(Group):
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
-        self.page = send_latency(PAGE, '-e')
-        self.header = send_latency(HEADER, '-e')
-        self.read = perftest.Perftest('ib_read_lat', '-s', str(PAGE), '-n', str(ITERATIONS), '-e')
+        self.page = latency('ib_send_lat', PAGE, '-e')
+        self.header = latency('ib_send_lat', HEADER, '-e')
+        self.read = latency('ib_read_lat', PAGE, '-e')
         self.applied = bench.applied(self.multifd, ITERATIONS)
         self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
         self.syncs = [bench.sync(self.multifd, channels, ITERATIONS) for channels in (1, 4)]
@@ -182,8 +184,8 @@ class Wire(Group):
         self.rates = [(writes(size, channels),
                        bench.bandwidth(self.multifd, size, channels, MIB, raw=False))
                       for size, channels in ((PACKET, 1), (PACKET, 4), (PAGE, 1))]
-        self.page = perftest.Perftest('ib_write_lat', '-s', str(PAGE), '-n', str(ITERATIONS))
-        self.header = send_latency(HEADER)
+        self.page = latency('ib_write_lat', PAGE)
+        self.header = latency('ib_send_lat', HEADER)
         self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
 
     def contenders(self, content):

@@ -64,16 +64,17 @@ def ratios(peer, ours, more_is_better):
     return [peer[number] / ours[number] for number in both]
 
 
-def errors(row, samples):
-    """What went wrong with either side, in any round; the first of each contender."""
-    found = []
+def troubles(row, samples, what):
+    """What there is to tell of either side; the first reason for each contender.
+
+    `what` returns the reasons in a sample."""
     for who, side in (('peer', row.peer), ('ours', row.ours)):
         for name in dict.fromkeys(name for name, _, _ in side):
-            wrong = [sample for sample in samples if sample['contender'] == name
-                     and sample['content'] == row.content and 'error' in sample]
-            if wrong:
-                found.append(f'{who}, {len(wrong)} times: {wrong[0]["error"]}')
-    return found
+            reasons = [reason for sample in samples if sample['contender'] == name
+                       and sample['content'] == row.content for reason in what(sample)]
+            if reasons:
+                times = 'once' if len(reasons) == 1 else f'{len(reasons)} times'
+                yield f'{who}, {times}: {reasons[0]}'
 
 
 def cpu_of(samples):
@@ -95,10 +96,11 @@ def result_of(row, samples):
     peer = values_of(row, row.peer, samples)
     mine = values_of(row, row.ours, samples)
     pairs = ratios(peer, mine, MEASURES[row.measure][0])
-    failed = errors(row, samples)
+    failed = list(troubles(row, samples, lambda sample: filter(None, [sample.get('error')])))
     return {'what': row.what, 'content': row.content, 'measure': row.measure, 'ratios': pairs,
             'ratio': median(pairs) if pairs else None,
             'failed': failed or ([] if pairs else ['there is no pair']),
+            'again': list(troubles(row, samples, lambda sample: sample.get('again', []))),
             'peer': summary(row, row.peer, peer, samples),
             'ours': summary(row, row.ours, mine, samples)}
 
@@ -136,3 +138,5 @@ def table(results):
         yield row if result['ratios'] else f'{row}  {failed}'
         if result['ratios'] and result['failed']:
             yield f'  {failed}'
+        if result['again']:
+            yield f'  taken again: {"; ".join(result["again"])}'

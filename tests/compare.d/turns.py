@@ -69,17 +69,18 @@ def take_turn(stage, contender, place):
 
 def sample_of(stage, contender, place):
     """A turn that is taken again when the contender is known to fail now and then."""
-    for tries in range(1, TRIES + 1):
+    why = []
+    while True:
         sample = take_turn(stage, contender, place)
-        if not sample.get('again'):
-            break
-    return {**sample, 'tries': tries}
+        if not sample.pop('again', False) or len(why) == TRIES - 1:
+            return {**sample, 'again': why}
+        why.append(sample['error'])
 
 
 def describe(sample):
     if 'error' in sample:
         return f'failed: {sample["error"]}'
-    tries = f' (try {sample["tries"]})' if sample['tries'] > 1 else ''
+    tries = f' (try {len(sample["again"]) + 1})' if sample['again'] else ''
     return ', '.join(f'{name} {value:.4g}' for name, value in sample['values'].items()) + tries
 
 
