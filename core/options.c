@@ -234,3 +234,14 @@ int multifd_register_ops(struct multifd_options *options, uint32_t method, const
 
     return method_table_register(&options->methods, method, name, ops, err == NULL ? &unused : err);
 }
+
+const struct multifd_methods *multifd_options_method(const struct multifd_options *options,
+                                                     const char *name)
+{
+    struct multifd_error unused;
+    uint32_t flag;
+
+    return method_table_find(&options->methods, name, &flag, &unused) == 0
+               ? method_table_get(&options->methods, flag)
+               : NULL;
+}

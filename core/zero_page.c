@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/zero_page.h"
 
+#include <multifd.h>
+
 #include "core/base/clock.h"
 #include "core/zero_page/variants.h"
 
@@ -92,4 +94,14 @@ bool zero_page(const void *page, size_t length)
 const char *zero_page_variant(void)
 {
     return chosen_variant()->name;
+}
+
+bool multifd_buffer_is_zero(const void *buffer, size_t length)
+{
+    return zero_page(buffer, length);
+}
+
+const char *multifd_buffer_is_zero_variant(void)
+{
+    return zero_page_variant();
 }

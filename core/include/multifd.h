@@ -38,7 +38,8 @@
  * Sessions are independent of each other: any number may live in one process, in any threads.
  *  - Any thread, any time while the object exists: multifd_source_cancel,
  *    multifd_destination_cancel, the *_statistics functions, multifd_recv_all_channels_created.
- *  - Any thread: multifd_error_name, multifd_version, multifd_devices_*.
+ *  - Any thread: multifd_error_name, multifd_version, multifd_devices_*, multifd_buffer_is_zero*,
+ *    the hooks of a method, with parameters that no other thread uses.
  *  - One thread at a time per object: everything else.
  *  - Async-signal-safe: none.
  */
@@ -119,6 +120,30 @@ void multifd_options_set_log(struct multifd_options *options, multifd_log_fn *lo
  */
 int multifd_register_ops(struct multifd_options *options, uint32_t method, const char *name,
                          const struct multifd_methods *ops, struct multifd_error *err);
+
+/*
+ * The hooks of a method by its name, one of the library's or a registered one, for who wants to
+ * call them without a session: multifd_method.h tells in which order, and what the caller, in place
+ * of the engine, fills in before. NULL when there is no such method. The library's tables are
+ * static; they outlive the options.
+ */
+const struct multifd_methods *multifd_options_method(const struct multifd_options *options,
+                                                     const char *name);
+
+/*
+ * ---- Pages of zeros ----------------------------------------------------------------------------
+ */
+
+/*
+ * Whether all `length` bytes, a multiple of 128, are zero: what the option "zero-page-detection"
+ * asks of each page, with the vector code that is fastest on this processor. Reads nothing outside
+ * of them; the address needs no alignment. Another thread may write there meanwhile, and then
+ * either answer may come.
+ */
+bool multifd_buffer_is_zero(const void *buffer, size_t length);
+
+/* The instruction set that it uses on this processor, such as "avx2". Static storage. */
+const char *multifd_buffer_is_zero_variant(void);
 
 /*
  * ---- Statistics --------------------------------------------------------------------------------

@@ -145,6 +145,76 @@ static void addresses(void **state)
     multifd_options_delete(&options);
 }
 
+/* ---- Methods and pages, without a session ---- */
+
+enum { HOOK_PAGES = 4, HOOK_PAGE = 4096, HOOK_HEADER = 320 + 8 * HOOK_PAGES };
+
+static uint8_t arrived[HOOK_PAGES * HOOK_PAGE];
+
+/* Makes a payload of the pages in `memory`, and of that the pages in `arrived`. */
+static void move_packet(const struct multifd_methods *ops)
+{
+    static const uint64_t offsets[HOOK_PAGES] = {0, HOOK_PAGE, 2L * HOOK_PAGE, 3L * HOOK_PAGE};
+    static uint8_t payload[HOOK_PAGES * HOOK_PAGE];
+    uint8_t header[HOOK_HEADER];
+    struct multifd_error err;
+    struct multifd_send_params send = {.page_size = HOOK_PAGE,
+                                       .page_count = HOOK_PAGES,
+                                       .ramblock = "ram",
+                                       .host = memory,
+                                       .normal = offsets,
+                                       .normal_num = HOOK_PAGES,
+                                       .level = 1,
+                                       .payload = payload,
+                                       .payload_max = sizeof(payload),
+                                       .packet = header};
+
+    assert_int_equal(ops->send_setup(&send, &err), 0);
+    assert_int_equal(ops->send_prepare(&send, &err), 0);
+    struct multifd_recv_params recv = {.page_size = HOOK_PAGE,
+                                       .page_count = HOOK_PAGES,
+                                       .host = arrived,
+                                       .normal = offsets,
+                                       .normal_num = HOOK_PAGES,
+                                       .flags = send.flags,
+                                       .next_packet_size = send.next_packet_size,
+                                       .payload = payload};
+    ops->send_cleanup(&send);
+    assert_int_equal(ops->recv_setup(&recv, &err), 0);
+    assert_int_equal(ops->recv(&recv, &err), 0);
+    ops->recv_cleanup(&recv);
+}
+
+static void hooks_outlive_their_options(void **state)
+{
+    static const char *const names[] = {"zlib", "zstd"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct multifd_options *options = multifd_options_new();
+        const struct multifd_methods *ops = multifd_options_method(options, names[i]);
+
+        multifd_options_delete(&options);
+        assert_non_null(ops);
+        memset(memory, 'm', sizeof(memory));
+        memset(arrived, 0, sizeof(arrived));
+        move_packet(ops);
+        assert_memory_equal(memory, arrived, sizeof(arrived));
+    }
+}
+
+static void pages_of_zeros(void **state)
+{
+    (void)state;
+    memset(memory, 0, sizeof(memory));
+    assert_true(multifd_buffer_is_zero(memory, sizeof(memory)));
+    memory[4095] = 1;
+    assert_false(multifd_buffer_is_zero(memory, 4096));
+    assert_true(multifd_buffer_is_zero(memory + 4096, 128));
+    assert_true(multifd_buffer_is_zero(memory, 0));
+    assert_non_null(multifd_buffer_is_zero_variant());
+}
+
 /* ---- Before and after a session ---- */
 
 static void source_before_setup(void **state)
@@ -311,6 +381,8 @@ int main(void)
         cmocka_unit_test(each_option_set_wrongly),
         cmocka_unit_test_setup(options_that_contradict, reset),
         cmocka_unit_test_setup(addresses, reset),
+        cmocka_unit_test(hooks_outlive_their_options),
+        cmocka_unit_test(pages_of_zeros),
         cmocka_unit_test_setup(source_before_setup, reset),
         cmocka_unit_test_setup(destination_before_a_source, reset),
         cmocka_unit_test_setup(source_in_a_session, reset),

@@ -303,6 +303,22 @@ static void methods_are_registered_with_the_options(void **state)
     assert_int_equal(multifd_register_ops(options, 3u << 1, "own", &ops, NULL), -1);
     assert_int_equal(multifd_register_ops(options, 3u << 1, "own", &ops, &err), -1);
     assert_error(&err, MULTIFD_ERROR_INVALID, "own");
+    assert_ptr_equal(multifd_options_method(options, "own"), &ops);
+}
+
+static void methods_are_found_by_name(void **state)
+{
+    static const char *const names[] = {"nocomp", "zlib", "zstd"};
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(names); i++) {
+        const struct multifd_methods *ops = multifd_options_method(options, names[i]);
+        assert_non_null(ops);
+        assert_ptr_equal(ops, method_table_get(&options->methods, i << 1));
+    }
+    assert_null(multifd_options_method(options, "own"));
+    assert_null(multifd_options_method(options, "zli"));
+    assert_null(multifd_options_method(options, ""));
 }
 
 static void each_method_has_its_level(void **state)
@@ -341,6 +357,7 @@ int main(void)
         with_options(unknown_options_are_refused),
         with_options(the_log_is_kept),
         with_options(methods_are_registered_with_the_options),
+        with_options(methods_are_found_by_name),
         mocked_test(no_memory),
     };
 

@@ -4,6 +4,7 @@
 #include "core/zero_page/variants.h"
 #include "test.h"
 
+#include <multifd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -37,10 +38,12 @@ static void release(struct guarded *memory)
     assert_int_equal(munmap(memory->mapping, memory->length + 2 * memory->guard), 0);
 }
 
-/* Calls check with each variant that this CPU can run, zero_page itself being the first. */
+/* Calls check with each variant that this CPU can run, zero_page itself, by its public name, being
+ * the first. */
 static void for_each_variant(void (*check)(const struct zero_page_variant *variant))
 {
-    const struct zero_page_variant chosen = {"chosen", zero_page, zero_page_has_always};
+    const struct zero_page_variant chosen = {"chosen", multifd_buffer_is_zero,
+                                             zero_page_has_always};
     size_t num;
     const struct zero_page_variant *variants = zero_page_variants(&num);
 
@@ -247,6 +250,7 @@ static void one_that_is_supported_is_chosen(void **state)
     }
     assert_in_range(chosen, 0, num - 1);
     assert_true(variants[chosen].supported());
+    assert_string_equal(multifd_buffer_is_zero_variant(), variants[chosen].name);
     assert_string_equal(variants[num - 1].name, "portable");
     assert_true(variants[num - 1].supported());
 }
