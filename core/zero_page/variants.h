@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * variants - zero_page for one instruction set each. For zero_page.c, the tests and the benchmark.
+ * variants - zero_page for one instruction set each. For zero_page.c and the tests.
  *
  * All go through the page once, from its beginning, and test 128 bytes at a time. Memory is the
  * limit, and what disturbs the CPU's prefetcher costs more than it saves. Measured on Zen 4, pages

@@ -24,6 +24,12 @@ struct cli_option {
     cli_set_fn *set;
 };
 
+/* A library option's value in a command where it is not the library's own initial one. */
+struct initial_value {
+    const char *name;
+    const char *value;
+};
+
 /* One subcommand. */
 struct cli_command {
     const char *name;
@@ -33,6 +39,8 @@ struct cli_command {
     const struct cli_option *own; /* its own options, ended by a NULL name */
     cli_set_fn *set_library;      /* takes the library's options; NULL when it has none */
     const char *const *without;   /* names of library options that it lacks; NULL for none */
+    const char *const *only;      /* names of those that it has; NULL for all others */
+    const struct initial_value *initials; /* ended by a NULL name; NULL for none */
     int (*run)(const struct cli_command *command, int argc, char **argv);
 };
 

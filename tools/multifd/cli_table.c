@@ -28,26 +28,44 @@ static char letter_of(const char *name)
     return 0;
 }
 
-static bool lacks(const struct cli_command *command, const char *name)
+static bool is_among(const char *const *names, const char *name)
 {
-    for (const char *const *without = command->without; without != NULL && *without != NULL;
-         without++) {
-        if (strcmp(*without, name) == 0) {
+    for (; names != NULL && *names != NULL; names++) {
+        if (strcmp(*names, name) == 0) {
             return true;
         }
     }
     return false;
 }
 
-static struct cli_option from_library(const struct multifd_option_info *info, cli_set_fn *set)
+static bool lacks(const struct cli_command *command, const char *name)
+{
+    return is_among(command->without, name) ||
+           (command->only != NULL && !is_among(command->only, name));
+}
+
+static const char *initial_of(const struct cli_command *command,
+                              const struct multifd_option_info *info)
+{
+    for (const struct initial_value *initial = command->initials;
+         initial != NULL && initial->name != NULL; initial++) {
+        if (strcmp(initial->name, info->name) == 0) {
+            return initial->value;
+        }
+    }
+    return info->initial;
+}
+
+static struct cli_option from_library(const struct cli_command *command,
+                                      const struct multifd_option_info *info)
 {
     struct cli_option option = {
         .name = info->name,
         .letter = letter_of(info->name),
         .argument = info->argument,
-        .initial = info->initial,
+        .initial = initial_of(command, info),
         .help = info->help,
-        .set = set,
+        .set = command->set_library,
     };
 
     if (strcmp(info->argument, "on|off") == 0) {
@@ -90,7 +108,7 @@ struct cli_option *cli_table_new(const struct cli_command *command, size_t *own_
     for (const struct multifd_option_info *info = multifd_options_list();
          command->set_library != NULL && info->name != NULL; info++) {
         if (!lacks(command, info->name)) {
-            table[used++] = from_library(info, command->set_library);
+            table[used++] = from_library(command, info);
         }
     }
     memcpy(table + used, common, sizeof(common));

@@ -207,14 +207,6 @@ static int send_all(struct bandwidth_source *source, struct multifd_error *err)
 
 /* ---- Results ---- */
 
-/* The values are sorted by median_of. */
-static json_t *summary(double *values, uint64_t num)
-{
-    double median = median_of(values, num);
-
-    return json_pack("{s:f, s:f, s:f}", "median", median, "min", values[0], "max", values[num - 1]);
-}
-
 static void add_session(struct bandwidth_source *source, json_t *row)
 {
     uint64_t repeat = source->bench->repeat;
@@ -243,9 +235,9 @@ static void add_session(struct bandwidth_source *source, json_t *row)
     (void)json_object_set_new(row, "source_cpu_s_per_gb", json_real((double)source->cpu_ns / sent));
     (void)json_object_set_new(row, "caller_cpu_s_per_gb",
                               json_real((double)source->caller_cpu_ns / sent));
-    (void)json_object_set_new(row, "session_gbps", summary(source->session_gbps, repeat));
+    (void)json_object_set_new(row, "session_gbps", spread_json(source->session_gbps, repeat));
     if (source->raw != NULL) {
-        (void)json_object_set_new(row, "ratio", summary(source->ratios, repeat));
+        (void)json_object_set_new(row, "ratio", spread_json(source->ratios, repeat));
     }
 }
 
@@ -262,7 +254,7 @@ static int measure(const struct bench_case *bench, struct peer *peer, bool raw, 
             add_session(&source, row);
         }
         if (raw) {
-            (void)json_object_set_new(row, "raw_gbps", summary(source.raw_gbps, bench->repeat));
+            (void)json_object_set_new(row, "raw_gbps", spread_json(source.raw_gbps, bench->repeat));
         }
     }
     clear(&source);

@@ -35,14 +35,19 @@ static int set_values(struct bench_args *args, const char *name, const char *tex
                : tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory, or no UTF-8 in --%s", name);
 }
 
-static bool takes(const struct measurement *what, const char *name)
+static bool is_among(const char *const *names, const char *name)
 {
-    for (const char *const *option = what->options; *option != NULL; option++) {
-        if (strcmp(*option, name) == 0) {
+    for (; *names != NULL; names++) {
+        if (strcmp(*names, name) == 0) {
             return true;
         }
     }
     return false;
+}
+
+static bool takes(const struct measurement *what, const char *name)
+{
+    return is_among(what->options, name);
 }
 
 static const char *initial_of(const struct measurement *what, const char *name,
@@ -73,7 +78,10 @@ static int set_initials(struct bench_args *args, struct multifd_error *err)
         const char *value = initial_of(what, info->name, NULL);
 
         for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
-            value = value == NULL && strcmp(named[i], info->name) == 0 ? info->initial : value;
+            value = value == NULL && strcmp(named[i], info->name) == 0 &&
+                            (what->library == NULL || is_among(what->library, info->name))
+                        ? info->initial
+                        : value;
         }
         status |= value != NULL ? set_values(args, info->name, value, err) : 0;
     }
@@ -202,6 +210,8 @@ static enum cli_result parse(struct bench_args *args, const struct cli_option *o
         .own = own,
         .set_library = args->what->session ? set_value : NULL,
         .without = without,
+        .only = args->what->library,
+        .initials = args->what->initials,
     };
 
     (void)snprintf(name, sizeof(name), "bench %s", args->what->name);
@@ -237,6 +247,37 @@ void bench_args_clear(struct bench_args *args)
 
 /* ---- Cases ---- */
 
+/* A level of another method than the case's says nothing. */
+static void drop_other_levels(json_t *choices)
+{
+    static const char suffix[] = "-level";
+    const char *method = json_string_value(json_object_get(choices, "method"));
+    const char *name;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(choices, next, name, value)
+    {
+        size_t length = strlen(name);
+        size_t stem = length > strlen(suffix) ? length - strlen(suffix) : 0;
+
+        if (method != NULL && stem != 0 && strcmp(name + stem, suffix) == 0 &&
+            (strlen(method) != stem || strncmp(name, method, stem) != 0)) {
+            (void)json_object_del(choices, name);
+        }
+    }
+}
+
+static bool contains(const json_t *cases, const json_t *choices)
+{
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        if (json_equal(json_array_get(cases, i), choices)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The combination with this number, counted with the last option changing fastest. */
 static json_t *make_case(const json_t *values, size_t number, size_t combinations)
 {
@@ -266,7 +307,13 @@ json_t *bench_args_cases(const struct bench_args *args)
         combinations *= json_array_size(tried);
     }
     for (size_t i = 0; i < combinations; i++) {
-        (void)json_array_append_new(cases, make_case(args->values, i, combinations));
+        json_t *choices = make_case(args->values, i, combinations);
+
+        drop_other_levels(choices);
+        if (!contains(cases, choices)) {
+            (void)json_array_append(cases, choices);
+        }
+        json_decref(choices);
     }
     return cases;
 }

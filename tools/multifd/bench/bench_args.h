@@ -23,8 +23,8 @@ enum cli_result bench_args_parse(struct bench_args *args, const struct measureme
 void bench_args_clear(struct bench_args *args);
 
 /*
- * Every combination of the values: an array of objects from names to values, the last option
- * changing fastest. NULL when there is no memory.
+ * Every combination of the values, once: an array of objects from names to values, the last option
+ * changing fastest. Of the levels a case has its method's only. NULL when there is no memory.
  */
 json_t *bench_args_cases(const struct bench_args *args);
 

@@ -29,6 +29,10 @@ const struct case_option case_options[] = {
      FIELD(events), CASE_FLAG, 0, 1},
     {"raw", 0, "on|off", "on", "take turns with the bare verbs loop, where there is a device",
      FIELD(raw), CASE_FLAG, 0, 1},
+    {"thp", 0, "on|off", "off", "in transparent huge pages of the kernel", FIELD(thp), CASE_FLAG, 0,
+     1},
+    {"content", 0, "FILE", "", "take the pages from a file, such as a guest's memory",
+     FIELD(content), CASE_TEXT, 0, 0},
     {.name = NULL},
 };
 
@@ -59,6 +63,10 @@ static int set_own(struct bench_case *bench, const struct case_option *option, c
     unsigned char *field = (unsigned char *)bench + option->field;
     uint64_t number;
 
+    if (option->kind == CASE_TEXT) {
+        *(const char **)(void *)field = value;
+        return 0;
+    }
     if (parse_number(option, value, &number) != 0) {
         return tool_fail(err, MULTIFD_ERROR_INVALID, "option %s: \"%s\" is not %s", option->name,
                          value, expected[option->kind]);

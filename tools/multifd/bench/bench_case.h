@@ -28,9 +28,11 @@ struct bench_case {
     uint64_t repeat;      /* how often a figure is taken; the median counts */
     uint64_t post_list;   /* work requests of one post; 0: all of a packet */
     uint64_t threads;
-    uint64_t load; /* pages queued before each sync */
-    bool events;   /* sleep until a completion comes, instead of polling */
-    bool raw;      /* take turns with the bare verbs loop */
+    uint64_t load;       /* pages queued before each sync */
+    bool events;         /* sleep until a completion comes, instead of polling */
+    bool raw;            /* take turns with the bare verbs loop */
+    bool thp;            /* transparent huge pages */
+    const char *content; /* a file with pages, empty for none; owned by `choices` */
 
     /* The library's options that a measurement must know itself. */
     uint64_t channels;
@@ -47,7 +49,7 @@ struct case_option {
     const char *initial;
     const char *help;
     size_t field; /* its offset in struct bench_case */
-    enum { CASE_COUNT, CASE_SIZE, CASE_TIME, CASE_FLAG } kind;
+    enum { CASE_COUNT, CASE_SIZE, CASE_TIME, CASE_FLAG, CASE_TEXT } kind;
     uint64_t least;
     uint64_t most;
 };

@@ -11,6 +11,7 @@
 #define MULTIFD_BENCH_MEASUREMENT_H
 
 #include "bench_case.h"
+#include "cli.h"
 #include "peer.h"
 
 #include <jansson.h>
@@ -33,12 +34,6 @@ struct column {
     enum column_format format;
 };
 
-/* An option's value where it differs from option_list's. */
-struct initial_value {
-    const char *name;
-    const char *value;
-};
-
 /* What `--plot` draws of the rows. */
 enum plot_kind {
     PLOT_NONE,
@@ -53,6 +48,7 @@ struct measurement {
     const char *const *options;           /* names in the bench's own list that it takes */
     const struct initial_value *initials; /* ended by a NULL name; NULL for none */
     bool session;                         /* takes the library's options, too */
+    const char *const *library;           /* names of those that it takes; NULL for all */
     bool null_device; /* measured in multifd-null, as a loopback; guest memory never arrives */
     const struct column *columns; /* of its table, ended by a NULL heading */
     enum plot_kind plot;

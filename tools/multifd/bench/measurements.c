@@ -2,8 +2,10 @@
 #include "measurement.h"
 
 #include "bandwidth.h"
+#include "method.h"
 #include "overhead.h"
 #include "rounds.h"
+#include "scan.h"
 
 #include <string.h>
 
@@ -149,7 +151,8 @@ static const struct measurement sync_rounds = {
 /* ---- All ---- */
 
 const struct measurement *const measurements[] = {
-    &bandwidth, &raw, &latency, &sync_rounds, &overhead, NULL,
+    &bandwidth,          &raw, &latency, &sync_rounds, &overhead, &measurement_scan,
+    &measurement_method, NULL,
 };
 
 const struct measurement *measurement_find(const char *name)

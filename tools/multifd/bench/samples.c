@@ -127,3 +127,10 @@ double median_of(double *values, size_t num)
     qsort(values, num, sizeof(*values), compare_doubles);
     return num % 2 != 0 ? values[num / 2] : (values[num / 2 - 1] + values[num / 2]) / 2;
 }
+
+json_t *spread_json(double *values, size_t num)
+{
+    double median = median_of(values, num);
+
+    return json_pack("{s:f, s:f, s:f}", "median", median, "min", values[0], "max", values[num - 1]);
+}

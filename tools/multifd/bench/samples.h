@@ -33,4 +33,7 @@ json_t *samples_json(struct samples *samples);
 /* The median of `num` values, at least one, which it sorts. */
 double median_of(double *values, size_t num);
 
+/* {"median", "min", "max"} of `num` values, at least one, which it sorts. */
+json_t *spread_json(double *values, size_t num);
+
 #endif
