@@ -22,15 +22,17 @@ static int set_values(struct bench_args *args, const char *name, const char *tex
                       struct multifd_error *err)
 {
     json_t *values = json_array();
+    int status = 0;
 
     for (const char *at = text; at != NULL;) {
         const char *comma = strchr(at, ',');
         size_t length = comma != NULL ? (size_t)(comma - at) : strlen(at);
 
-        (void)json_array_append_new(values, json_stringn(at, length));
+        status |= json_array_append_new(values, json_stringn(at, length));
         at = comma != NULL ? comma + 1 : NULL;
     }
-    return json_object_set_new(args->values, name, values) == 0
+    status |= json_object_set_new(args->values, name, values);
+    return status == 0
                ? 0
                : tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory, or no UTF-8 in --%s", name);
 }

@@ -91,9 +91,9 @@ static char *read_line(struct peer *peer, struct multifd_error *err)
             continue;
         }
         if (got <= 0) {
-            (void)tool_fail(err, MULTIFD_ERROR_DISCONNECTED, "%s",
-                            peer->used == LINE_MAX_BYTES ? "the other side sent no line"
-                                                         : "the other side has gone");
+            bool full = peer->used == LINE_MAX_BYTES;
+            (void)tool_fail(err, full ? MULTIFD_ERROR_PROTOCOL : MULTIFD_ERROR_DISCONNECTED, "%s",
+                            full ? "the other side sent no line" : "the other side has gone");
             return NULL;
         }
         peer->used += (size_t)got;
@@ -113,8 +113,9 @@ json_t *peer_receive(struct peer *peer, struct multifd_error *err)
     memmove(peer->line, end + 1, peer->used);
     const char *error = json_string_value(json_object_get(object, "error"));
     if (!json_is_object(object) || error != NULL) {
-        (void)tool_fail(err, MULTIFD_ERROR_PEER, "the other side: %.180s",
-                        error != NULL ? error : "no JSON object");
+        (void)(error != NULL
+                   ? tool_fail(err, MULTIFD_ERROR_PEER, "the other side: %.180s", error)
+                   : tool_fail(err, MULTIFD_ERROR_PROTOCOL, "the other side sent no JSON object"));
         json_decref(object);
         return NULL;
     }

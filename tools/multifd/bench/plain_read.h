@@ -11,7 +11,7 @@
 
 struct plain_read {
     const char *name;
-    bool (*read)(const void *bytes, size_t length); /* whether all is zero; multiples of 256 */
+    bool (*read)(const void *bytes, size_t length); /* multiples of 256; true for zeros */
     bool (*supported)(void);                        /* by this processor */
 };
 

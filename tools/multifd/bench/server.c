@@ -67,6 +67,9 @@ int server_talk(struct peer *peer, const struct bench_address *loopback, struct 
             return -1;
         }
     }
+    if (err->code == MULTIFD_ERROR_PROTOCOL) {
+        peer_send_error(peer, err);
+    }
     return err->code == MULTIFD_ERROR_DISCONNECTED ? 0 : -1;
 }
 
