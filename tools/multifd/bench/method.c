@@ -23,13 +23,17 @@ struct method_bench {
     double *decompress_gbps;
 };
 
-/* multifd_options_set has taken the text for a level. */
+/* As the library's option says, which multifd_options_set has taken for a level; 0 without one. */
 static int32_t level_of(const struct bench_case *bench)
 {
     char name[64];
 
     (void)snprintf(name, sizeof(name), "%s-level", bench->method);
     const char *text = json_string_value(json_object_get(bench->choices, name));
+    for (const struct multifd_option_info *info = multifd_options_list();
+         text == NULL && info->name != NULL; info++) {
+        text = strcmp(info->name, name) == 0 ? info->initial : NULL;
+    }
     return text != NULL ? (int32_t)strtol(text, NULL, 10) : 0;
 }
 
