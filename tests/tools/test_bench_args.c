@@ -197,6 +197,42 @@ static void help_shows_the_measurements_initial_values(void **state)
     assert_null(strstr(capture.text, "--qemu"));
 }
 
+/* The manual describes every option of every measurement, or that of send does. */
+static void the_manual_has_every_option(void **state)
+{
+    static char manuals[65536];
+    static const char *const files[] = {MANUALS "/multifd-bench.1", MANUALS "/multifd-send.1"};
+    size_t used = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        FILE *file = fopen(files[i], "r");
+        assert_non_null(file);
+        used += fread(manuals + used, 1, sizeof(manuals) - 1 - used, file);
+        (void)fclose(file);
+    }
+    for (const struct measurement *const *what = measurements; *what != NULL; what++) {
+        struct multifd_error err = {0};
+        struct capture capture;
+        struct bench_args args;
+        char item[64];
+
+        capture_start(&capture, stdout);
+        (void)parse(&args, (*what)->name, "--list-options", &err);
+        capture_stop(&capture);
+        bench_args_clear(&args);
+        if (strstr(manuals, (*what)->name) == NULL) {
+            fail_msg("the manual lacks %s", (*what)->name);
+        }
+        for (char *name = strtok(capture.text, "=\n"); name != NULL; name = strtok(NULL, "=\n")) {
+            (void)snprintf(item, sizeof(item), "Fl %s", name + 1);
+            if (strstr(manuals, item) == NULL) {
+                fail_msg("the manual lacks %s of %s", name, (*what)->name);
+            }
+        }
+    }
+}
+
 static void help_fits_a_terminal(void **state)
 {
     (void)state;
@@ -226,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_case_has_the_level_of_its_method),
         cmocka_unit_test(names_what_is_wrong),
         cmocka_unit_test(help_shows_the_measurements_initial_values),
+        cmocka_unit_test(the_manual_has_every_option),
         cmocka_unit_test(help_fits_a_terminal),
     };
 
