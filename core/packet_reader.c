@@ -99,7 +99,8 @@ static int find_block(struct packet_reader *reader, struct multifd_error *err)
 }
 
 /* Looks at all of them before it judges, since a loop without ways out is the faster one. */
-static bool are_pages(const uint64_t *offsets, uint32_t num, uint32_t page_size, uint64_t length)
+static bool are_pages(const uint64_t *offsets, uint32_t num, uint32_t page_size,
+                      const struct multifd_ram_block *block)
 {
     uint64_t bits = 0;
     uint64_t last = 0;
@@ -108,14 +109,14 @@ static bool are_pages(const uint64_t *offsets, uint32_t num, uint32_t page_size,
         bits |= offsets[i];
         last = offsets[i] > last ? offsets[i] : last;
     }
-    return (bits & (page_size - 1)) == 0 && range_within(last, page_size, length);
+    return (bits & (page_size - 1)) == 0 && range_within(last, page_size, block->length);
 }
 
 static int refuse_offset(const struct packet_reader *reader, struct multifd_error *err)
 {
     const uint64_t *offset = reader->offsets;
 
-    while (are_pages(offset, 1, reader->config->page_size, reader->block->length)) {
+    while (are_pages(offset, 1, reader->config->page_size, reader->block)) {
         offset++;
     }
     return error_set(err, MULTIFD_ERROR_PROTOCOL,
@@ -127,7 +128,7 @@ static int check_offsets(struct packet_reader *reader, struct multifd_error *err
 {
     uint32_t num = reader->packet.normal_pages + reader->packet.zero_pages;
 
-    if (!are_pages(reader->offsets, num, reader->config->page_size, reader->block->length)) {
+    if (!are_pages(reader->offsets, num, reader->config->page_size, reader->block)) {
         return refuse_offset(reader, err);
     }
     if (offset_set_has_duplicate(reader->seen, reader->offsets, num)) {

@@ -78,14 +78,14 @@ uint64_t ram_block_piece_length(const struct multifd_ram_block *block, uint32_t 
 static inline void ram_block_write(const struct multifd_ram_block *block, uint64_t offset,
                                    uint32_t length, struct transport_write *write)
 {
-    const struct ram_piece *piece = &block->pieces[offset >> block->piece_shift];
+    const struct ram_piece *at = &block->pieces[offset >> block->piece_shift];
     uint64_t within = offset & ((UINT64_C(1) << block->piece_shift) - 1);
 
     write->local_address = (uintptr_t)block->host + offset;
-    write->remote_address = piece->remote_address + within;
+    write->remote_address = at->remote_address + within;
     write->length = length;
-    write->local_key = piece->memory.local_key;
-    write->remote_key = piece->remote_key;
+    write->local_key = at->memory.local_key;
+    write->remote_key = at->remote_key;
 }
 
 /* ram_block_writes, if need be with several. */
