@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SWEEP_SIZES "4K,8K,16K,32K,64K,128K,256K,512K"
-
 /* Library options that are no business of a measurement. */
 static const char *const without[] = {"qemu", "fresh-memory", NULL};
 
@@ -117,7 +115,7 @@ static int set_front(void *opaque, const struct cli_option *option, const char *
     struct bench_args *args = opaque;
 
     if (strcmp(option->name, "all") == 0) {
-        return set_values(args, "size", SWEEP_SIZES, err);
+        return set_values(args, "size", args->what->sweep->sizes, err);
     }
     if (strcmp(option->name, "port") == 0) {
         return set_port(args, value, err);
@@ -134,14 +132,10 @@ static int set_front(void *opaque, const struct cli_option *option, const char *
 static const struct {
     struct cli_option option;
     bool two_sides; /* only of a measurement whose sides may be two processes */
-    bool sizes;     /* only of one that takes a message size */
+    bool sizes;     /* only of one that takes a message size, whose sweep has the help */
     bool plots;     /* only of one that can be drawn */
 } front[] = {
-    {.option = {.name = "all",
-                .letter = 'a',
-                .help = "every message size from 4K to 512K in turn",
-                .set = set_front},
-     .sizes = true},
+    {.option = {.name = "all", .letter = 'a', .set = set_front}, .sizes = true},
     {.option = {.name = "loopback",
                 .help = "both sides in this process, over this host's own device",
                 .set = set_front},
@@ -190,9 +184,11 @@ static struct cli_option *own_options(const struct measurement *what)
         }
     }
     for (size_t i = 0; own != NULL && i < FRONT; i++) {
-        if ((!front[i].two_sides || has_server(what)) && (!front[i].sizes || takes(what, "size")) &&
+        if ((!front[i].two_sides || has_server(what)) && (!front[i].sizes || what->sweep != NULL) &&
             (!front[i].plots || what->plot != PLOT_NONE)) {
-            own[used++] = front[i].option;
+            own[used] = front[i].option;
+            own[used].help = front[i].sizes ? what->sweep->help : own[used].help;
+            used++;
         }
     }
     return own;

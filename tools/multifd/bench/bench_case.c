@@ -25,6 +25,12 @@ const struct case_option case_options[] = {
      FIELD(post_list), CASE_COUNT, 0, 65536},
     {"threads", 0, "N", "1", "threads that work at once", FIELD(threads), CASE_COUNT, 1, 1024},
     {"load", 0, "N", "0", "pages queued before each sync", FIELD(load), CASE_COUNT, 0, 10000000},
+    {"inline", 'I', "SIZE", "220", "messages up to this travel inside their work requests",
+     FIELD(inline_bytes), CASE_SIZE, 0, 4096},
+    {"piece", 0, "SIZE", "1G", "bytes of one registration at most", FIELD(piece), CASE_SIZE, 4096,
+     UINT64_C(1) << 44},
+    {"huge-pages", 0, "SIZE", "0", "huge pages of this size below the memory, 0 for usual ones",
+     FIELD(huge_pages), CASE_SIZE, 0, 16 * GIB},
     {"events", 'e', NULL, "off", "sleep until a completion comes, instead of polling for it",
      FIELD(events), CASE_FLAG, 0, 1},
     {"raw", 0, "on|off", "on", "take turns with the bare verbs loop, where there is a device",
@@ -108,6 +114,9 @@ static int keep(struct bench_case *bench, const char *name, const char *value)
     }
     if (strcmp(name, "method") == 0) {
         bench->method = value;
+    }
+    if (strcmp(name, "ib-dev") == 0) {
+        bench->device = value;
     }
     return 0;
 }

@@ -28,17 +28,21 @@ struct bench_case {
     uint64_t repeat;      /* how often a figure is taken; the median counts */
     uint64_t post_list;   /* work requests of one post; 0: all of a packet */
     uint64_t threads;
-    uint64_t load;       /* pages queued before each sync */
-    bool events;         /* sleep until a completion comes, instead of polling */
-    bool raw;            /* take turns with the bare verbs loop */
-    bool thp;            /* transparent huge pages */
-    const char *content; /* a file with pages, empty for none; owned by `choices` */
+    uint64_t load;         /* pages queued before each sync */
+    uint64_t inline_bytes; /* messages up to this travel inside their work requests */
+    uint64_t piece;        /* bytes of one registration at most */
+    uint64_t huge_pages;   /* bytes of a huge page; 0: the kernel's usual pages */
+    bool events;           /* sleep until a completion comes, instead of polling */
+    bool raw;              /* take turns with the bare verbs loop */
+    bool thp;              /* transparent huge pages */
+    const char *content;   /* a file with pages, empty for none; owned by `choices` */
 
     /* The library's options that a measurement must know itself. */
     uint64_t channels;
     uint64_t window;
     uint64_t page_size;
     const char *method; /* owned by `choices` */
+    const char *device; /* owned by `choices`; empty for any */
 };
 
 /* One option of the bench's own that a case has. */

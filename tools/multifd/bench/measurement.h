@@ -21,11 +21,12 @@ enum column_format {
     COLUMN_TEXT,
     COLUMN_COUNT,
     COLUMN_SIZE,
-    COLUMN_GBPS,         /* two decimals */
-    COLUMN_RATIO,        /* two decimals */
-    COLUMN_MICROSECONDS, /* of nanoseconds, one decimal */
-    COLUMN_NANOSECONDS,  /* one decimal */
-    COLUMN_SECONDS,      /* of nanoseconds, three decimals */
+    COLUMN_GBPS,           /* two decimals */
+    COLUMN_RATIO,          /* two decimals */
+    COLUMN_MICROSECONDS,   /* of nanoseconds, one decimal */
+    COLUMN_MICROSECONDS_2, /* of nanoseconds, two decimals */
+    COLUMN_NANOSECONDS,    /* one decimal */
+    COLUMN_SECONDS,        /* of nanoseconds, three decimals */
 };
 
 struct column {
@@ -33,6 +34,15 @@ struct column {
     const char *path; /* members of a row, joined by dots */
     enum column_format format;
 };
+
+/* What `--all` means. */
+struct sweep {
+    const char *sizes; /* of messages, joined by commas */
+    const char *help;
+};
+
+/* Of runs of pages, from one page to a whole packet. */
+extern const struct sweep sweep_of_runs;
 
 /* What `--plot` draws of the rows. */
 enum plot_kind {
@@ -47,6 +57,7 @@ struct measurement {
     const char *text;                     /* further help, broken into lines */
     const char *const *options;           /* names in the bench's own list that it takes */
     const struct initial_value *initials; /* ended by a NULL name; NULL for none */
+    const struct sweep *sweep;            /* of message sizes; NULL when it takes none */
     bool session;                         /* takes the library's options, too */
     const char *const *library;           /* names of those that it takes; NULL for all */
     bool null_device; /* measured in multifd-null, as a loopback; guest memory never arrives */

@@ -2,12 +2,18 @@
 #include "measurement.h"
 
 #include "bandwidth.h"
+#include "measurements_verbs.h"
 #include "method.h"
 #include "overhead.h"
 #include "rounds.h"
 #include "scan.h"
 
 #include <string.h>
+
+const struct sweep sweep_of_runs = {
+    .sizes = "4K,8K,16K,32K,64K,128K,256K,512K",
+    .help = "every message size from 4K to 512K in turn",
+};
 
 /* ---- bandwidth, raw ---- */
 
@@ -50,6 +56,7 @@ static const struct measurement bandwidth = {
         "values, joined by commas: all combinations are measured.\n",
     .options = bandwidth_options,
     .initials = bandwidth_initials,
+    .sweep = &sweep_of_runs,
     .session = true,
     .columns = bandwidth_columns,
     .plot = PLOT_BANDWIDTH,
@@ -73,6 +80,7 @@ static const struct measurement raw = {
             "anything of the library. It is what \"bandwidth\" is compared with.\n",
     .options = raw_options,
     .initials = bandwidth_initials,
+    .sweep = &sweep_of_runs,
     .session = true,
     .columns = raw_columns,
     .plot = PLOT_BANDWIDTH,
@@ -113,6 +121,7 @@ static const struct measurement latency = {
         "that adjoin are queued.\n",
     .options = latency_options,
     .initials = latency_initials,
+    .sweep = &sweep_of_runs,
     .session = true,
     .columns = latency_columns,
     .plot = PLOT_DISTRIBUTION,
@@ -151,8 +160,18 @@ static const struct measurement sync_rounds = {
 /* ---- All ---- */
 
 const struct measurement *const measurements[] = {
-    &bandwidth,          &raw, &latency, &sync_rounds, &overhead, &measurement_scan,
-    &measurement_method, NULL,
+    &bandwidth,
+    &raw,
+    &latency,
+    &sync_rounds,
+    &overhead,
+    &measurement_send,
+    &measurement_write,
+    &measurement_read,
+    &measurement_register,
+    &measurement_scan,
+    &measurement_method,
+    NULL,
 };
 
 const struct measurement *measurement_find(const char *name)

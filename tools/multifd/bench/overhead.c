@@ -119,6 +119,7 @@ const struct measurement overhead = {
         "there, divided by the channels) and in a channel's thread at the destination.\n",
     .options = overhead_options,
     .initials = overhead_initials,
+    .sweep = &sweep_of_runs,
     .session = true,
     .null_device = true,
     .columns = overhead_columns,

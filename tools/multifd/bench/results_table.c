@@ -30,6 +30,9 @@ static void format_number(char cell[CELL_MAX], double value, enum column_format 
     case COLUMN_MICROSECONDS:
         (void)snprintf(cell, CELL_MAX, "%.1f", value / 1e3);
         break;
+    case COLUMN_MICROSECONDS_2:
+        (void)snprintf(cell, CELL_MAX, "%.2f", value / 1e3);
+        break;
     case COLUMN_NANOSECONDS:
         (void)snprintf(cell, CELL_MAX, "%.1f", value);
         break;
