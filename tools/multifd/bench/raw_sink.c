@@ -59,14 +59,14 @@ void raw_sink_delete(struct raw_sink **sink)
     if (gone == NULL) {
         return;
     }
-    for (uint64_t i = 0; i < gone->accepted; i++) {
-        verbs_link_close(&gone->links[i]);
-    }
     if (gone->region != NULL) {
         (void)ibv_dereg_mr(gone->region);
     }
     if (gone->header_region != NULL) {
         (void)ibv_dereg_mr(gone->header_region);
+    }
+    for (uint64_t i = 0; i < gone->accepted; i++) {
+        verbs_link_close(&gone->links[i]);
     }
     verbs_listener_delete(&gone->listener);
     free(gone->header);

@@ -114,14 +114,14 @@ void raw_source_delete(struct raw_source **source)
     if (gone == NULL) {
         return;
     }
-    for (uint64_t i = 0; gone->channels != NULL && i < gone->bench->channels; i++) {
-        verbs_link_close(&gone->channels[i].link);
-    }
     if (gone->region != NULL) {
         (void)ibv_dereg_mr(gone->region);
     }
     if (gone->header_region != NULL) {
         (void)ibv_dereg_mr(gone->header_region);
+    }
+    for (uint64_t i = 0; gone->channels != NULL && i < gone->bench->channels; i++) {
+        verbs_link_close(&gone->channels[i].link);
     }
     free(gone->header);
     free(gone->requests);

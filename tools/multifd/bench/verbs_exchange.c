@@ -115,10 +115,10 @@ int verbs_exchange_accept(struct verbs_exchange *exchange, const struct bench_ca
 
 void verbs_exchange_close(struct verbs_exchange *exchange)
 {
-    verbs_link_close(&exchange->link);
     if (exchange->region != NULL) {
         (void)ibv_dereg_mr(exchange->region);
     }
+    verbs_link_close(&exchange->link);
     bench_memory_unmap(&exchange->memory);
     *exchange = (struct verbs_exchange){0};
 }

@@ -50,7 +50,8 @@ int verbs_link_resolve(struct verbs_link *link, const char *host, uint16_t port,
 
 /*
  * Registers memory for this link and the others of the same device; the caller gives it back with
- * ibv_dereg_mr once they are closed. NULL on error.
+ * ibv_dereg_mr before it closes them: with the last link of a device rdma_cm drops its protection
+ * domain, which stays behind for good if it has regions. NULL on error.
  */
 struct ibv_mr *verbs_link_register(const struct verbs_link *link, void *memory, size_t length,
                                    struct multifd_error *err);
