@@ -169,6 +169,49 @@ static struct fabric_outcome execute_write(struct fabric_qp *qp, const struct fa
                                           : write_unless_cut(qp, work, NULL);
 }
 
+/* Tables are read-locked. */
+static struct fabric_outcome read_from(struct fabric_qp *qp, struct fabric_qp *peer,
+                                       const struct fabric_work *work)
+{
+    const uint8_t *from = NULL;
+
+    if (atomic_load_explicit(&peer->access, memory_order_relaxed) & IBV_ACCESS_REMOTE_READ) {
+        from = fabric_remote_memory(peer->qp.pd, work->remote_addr, work->length, work->rkey,
+                                    IBV_ACCESS_REMOTE_READ);
+    }
+    if (!from) {
+        fabric_qp_error(peer);
+        return done(IBV_WC_REM_ACCESS_ERR);
+    }
+    for (int i = 0; i < work->num_sge; i++) {
+        uint32_t length = work->sges[i].length;
+        void *to = fabric_local_memory(qp->qp.pd, &work->sges[i], IBV_ACCESS_LOCAL_WRITE);
+        if (length > 0 && !to) {
+            return done(IBV_WC_LOC_PROT_ERR);
+        }
+        if (length > 0) {
+            fabric_copy(to, from, length);
+        }
+        from += length;
+    }
+    return done(IBV_WC_SUCCESS);
+}
+
+static struct fabric_outcome execute_read(struct fabric_qp *qp, const struct fabric_work *work)
+{
+    struct fabric_outcome outcome;
+    struct fabric_qp *peer;
+
+    pthread_rwlock_rdlock(&fabric_tables);
+    outcome = done(check_local(qp, work));
+    if (outcome.status == IBV_WC_SUCCESS) {
+        peer = answering_peer(qp);
+        outcome = peer ? read_from(qp, peer, work) : no_answer();
+    }
+    pthread_rwlock_unlock(&fabric_tables);
+    return outcome;
+}
+
 static enum ibv_wc_status make_message(struct fabric_qp *qp, const struct fabric_work *work)
 {
     struct fabric_message *message = &qp->message;
@@ -290,6 +333,9 @@ struct fabric_outcome fabric_execute(struct fabric_qp *qp, struct fabric_work *w
             }
             return done(status);
         }
+    }
+    if (work->opcode == IBV_WR_RDMA_READ) {
+        return execute_read(qp, work);
     }
     return work->opcode == IBV_WR_SEND ? execute_send(qp, work) : execute_write(qp, work);
 }

@@ -54,7 +54,8 @@ static void copy_inline(struct fabric_work *work, const struct ibv_send_wr *wr)
 
 static int check_send(const struct fabric_qp *qp, const struct ibv_send_wr *wr)
 {
-    if (wr->opcode != IBV_WR_RDMA_WRITE && wr->opcode != IBV_WR_SEND) {
+    if (wr->opcode != IBV_WR_RDMA_WRITE && wr->opcode != IBV_WR_SEND &&
+        (wr->opcode != IBV_WR_RDMA_READ || (wr->send_flags & IBV_SEND_INLINE))) {
         return EINVAL;
     }
     if (wr->num_sge < 0 || (uint32_t)wr->num_sge > qp->cap.max_send_sge) {

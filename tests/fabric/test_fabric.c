@@ -50,6 +50,26 @@ static void write_moves_bytes(void **state)
     expect_no_wc(&pair->passive);
 }
 
+/* These ends open their memory to WRITEs only. */
+static void read_needs_access(void **state)
+{
+    struct pair *pair = *state;
+    struct end *from = &pair->active;
+    struct ibv_sge sge = {.addr = (uintptr_t)from->memory, .length = 64, .lkey = from->mr->lkey};
+    struct ibv_send_wr wr = {.wr_id = 3,
+                             .sg_list = &sge,
+                             .num_sge = 1,
+                             .opcode = IBV_WR_RDMA_READ,
+                             .send_flags = IBV_SEND_INLINE,
+                             .wr.rdma = {remote(pair, 0), pair->passive.mr->rkey}};
+    struct ibv_send_wr *bad;
+
+    assert_int_equal(ibv_post_send(from->qp, &wr, &bad), EINVAL);
+    wr.send_flags = IBV_SEND_SIGNALED;
+    assert_int_equal(ibv_post_send(from->qp, &wr, &bad), 0);
+    expect_wc(from, 3, IBV_WC_REM_ACCESS_ERR);
+}
+
 static void write_of_nothing_is_a_keepalive(void **state)
 {
     struct pair *pair = *state;
@@ -426,6 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(write_moves_bytes),
+        PAIR_TEST(read_needs_access),
         PAIR_TEST(write_of_nothing_is_a_keepalive),
         PAIR_TEST(chain_arrives_in_order_with_one_completion),
         PAIR_TEST(sges_are_gathered_and_scattered),

@@ -52,6 +52,18 @@ static struct fabric_cqe completion(struct fabric_qp *qp, const struct fabric_wo
     return cqe;
 }
 
+static enum ibv_wc_opcode opcode_of(const struct fabric_work *work)
+{
+    switch (work->opcode) {
+    case IBV_WR_SEND:
+        return IBV_WC_SEND;
+    case IBV_WR_RDMA_READ:
+        return IBV_WC_RDMA_READ;
+    default:
+        return IBV_WC_RDMA_WRITE;
+    }
+}
+
 static void complete_send(struct fabric_qp *qp, const struct fabric_work *work,
                           enum ibv_wc_status status)
 {
@@ -67,7 +79,7 @@ static void complete_send(struct fabric_qp *qp, const struct fabric_work *work,
     }
     cqe.released = qp->sq.done;
     if (status == IBV_WC_SUCCESS) {
-        cqe.wc.opcode = work->opcode == IBV_WR_SEND ? IBV_WC_SEND : IBV_WC_RDMA_WRITE;
+        cqe.wc.opcode = opcode_of(work);
     } else {
         atomic_store_explicit(&qp->state, IBV_QPS_ERR, memory_order_relaxed);
     }
