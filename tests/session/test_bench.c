@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* The measurements of multifd bench, both sides of each in this process. */
+#include "check.h"
+
+#include "bench/bench_args.h"
+#include "bench/client.h"
+#include "bench/measurement.h"
+#include "bench/results.h"
+
+#include <sched.h>
+
+enum { SECONDS = 60, WORDS_MAX = 24, LINE_MAX_BYTES = 256 };
+
+struct outcome {
+    json_t *rows;
+    int status;
+    struct multifd_error err;
+};
+
+/* Runs a command line such as "send -n 5". */
+static struct outcome run(const char *line)
+{
+    struct outcome outcome = {.rows = json_array()};
+    char text[LINE_MAX_BYTES];
+    char *argv[WORDS_MAX];
+    int argc = 0;
+    struct bench_args args;
+
+    (void)snprintf(text, sizeof(text), "%s", line);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        argv[argc++] = word;
+    }
+    argv[argc] = NULL;
+    const struct measurement *what = measurement_find(argv[0]);
+    assert_non_null(what);
+    watchdog_start(SECONDS, line);
+    assert_int_equal(bench_args_parse(&args, what, argc, argv, &outcome.err), CLI_RUN);
+    args.loopback = what->serve != NULL;
+    args.address = what->serve != NULL ? "rdma:127.0.0.1" : NULL;
+    json_t *cases = bench_args_cases(&args);
+    outcome.status = client_measure(&args, cases, outcome.rows, &outcome.err);
+    json_decref(cases);
+    bench_args_clear(&args);
+    watchdog_stop();
+    return outcome;
+}
+
+/* Runs one that goes well, and leaves nothing behind; its rows. */
+static json_t *run_well(const char *line, size_t rows)
+{
+    struct outcome outcome = run(line);
+
+    if (outcome.status != 0) {
+        fail_msg("%s: %s", line, outcome.err.message);
+    }
+    if (fabric_live_objects() != 0) {
+        fabric_print_live_objects();
+        fail_msg("%s: something is left", line);
+    }
+    assert_int_equal(json_array_size(outcome.rows), rows);
+    return outcome.rows;
+}
+
+static double number_at(const json_t *row, const char *path)
+{
+    const json_t *value = results_member(row, path);
+
+    if (!json_is_number(value)) {
+        fail_msg("%s: no such number", path);
+    }
+    return json_number_value(value);
+}
+
+/* With one processor the sides nap, which is fast: with few of them they would spin against the
+ * fabric's own threads. */
+static int start(void **state)
+{
+    cpu_set_t allowed;
+    cpu_set_t one;
+    size_t first = 0;
+
+    (void)state;
+    fabric_reset(NULL);
+    assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+    while (!CPU_ISSET(first, &allowed)) {
+        first++;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    return sched_setaffinity(0, sizeof(one), &one);
+}
+
+static int start_on_all_processors(void **state)
+{
+    (void)state;
+    fabric_reset(NULL);
+    return 0;
+}
+
+/* ---- Tests ---- */
+
+static void round_trips_of_each_verb(void **state)
+{
+    static const char *const lines[] = {
+        "send -n 100 -s 1,2,9,236,237,8K",    "send -n 100 -s 1,2,9,236,237,8K -e",
+        "write -n 100 -s 1,2,9,220,221,8K",   "read -n 100 -s 1,2,9,236,237,8K",
+        "read -n 100 -s 1,2,9,236,237,8K -e",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        json_t *rows = run_well(lines[i], 6);
+        size_t index;
+        json_t *row;
+
+        json_array_foreach(rows, index, row)
+        {
+            assert_true(number_at(row, "latency.count") == 100);
+            assert_true(number_at(row, "latency.min") > 0);
+            assert_true(number_at(row, "latency.max") >= number_at(row, "latency.p50"));
+        }
+        json_decref(rows);
+    }
+    assert_int_equal(fabric_rnr_naks(), 0);
+}
+
+static void sides_that_spin(void **state)
+{
+    static const char *const lines[] = {"send -n 5 -s 1,4K", "write -n 5 -s 1,4K",
+                                        "read -n 5 -s 2,4K"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        json_decref(run_well(lines[i], 2));
+    }
+}
+
+static void a_time_limits_the_rounds(void **state)
+{
+    (void)state;
+    json_t *rows = run_well("send -D 50ms", 1);
+
+    assert_true(number_at(json_array_get(rows, 0), "latency.count") >= 10);
+    json_decref(rows);
+}
+
+static void small_messages_travel_inline(void **state)
+{
+    (void)state;
+    json_t *rows = run_well("write -n 1 -s 220,221", 2);
+
+    assert_true(json_is_true(json_object_get(json_array_get(rows, 0), "inline")));
+    assert_true(json_is_false(json_object_get(json_array_get(rows, 1), "inline")));
+    json_decref(rows);
+}
+
+static void spoil(void *opaque, struct fabric_message *message)
+{
+    const unsigned *at = opaque;
+
+    if (message->length == 333) {
+        message->bytes[*at] ^= 1;
+    }
+}
+
+static void damaged_messages_are_noticed(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 333; at += 83) { /* of the number, of the pattern, of the end */
+        fabric_reset(NULL);
+        fabric_on_send(spoil, &at);
+        struct outcome outcome = run("send -n 1 -s 333");
+        assert_int_equal(outcome.status, -1);
+        assert_non_null(strstr(outcome.err.message, "is not what was sent"));
+        assert_int_equal(fabric_live_objects(), 0);
+        json_decref(outcome.rows);
+    }
+    fabric_on_send(NULL, NULL);
+}
+
+static void bandwidth_beside_the_raw_loop(void **state)
+{
+    (void)state;
+    json_t *rows = run_well("bandwidth -s 4K,512K -q 1,2 --memory 1M --repeat 2", 4);
+    size_t index;
+    json_t *row;
+
+    json_array_foreach(rows, index, row)
+    {
+        assert_true(number_at(row, "session_gbps.min") > 0);
+        assert_true(number_at(row, "raw_gbps.min") > 0);
+        assert_true(number_at(row, "ratio.median") > 0);
+    }
+    json_decref(rows);
+    rows = run_well("raw -s 4K -l 0,1,7 -q 3 --memory 1M --repeat 1", 3);
+    assert_true(number_at(json_array_get(rows, 2), "raw_gbps.median") > 0);
+    json_decref(rows);
+}
+
+static void rounds_of_sessions(void **state)
+{
+    (void)state;
+    json_t *rows = run_well("latency -s 4K,64K -n 30", 2);
+
+    assert_true(number_at(json_array_get(rows, 1), "acknowledged.count") == 30);
+    assert_true(number_at(json_array_get(rows, 1), "destination.applied.count") == 30);
+    json_decref(rows);
+    rows = run_well("sync -q 1,3 --load 0,2 -n 30", 4);
+    assert_true(number_at(json_array_get(rows, 3), "sync.count") == 30);
+    json_decref(rows);
+}
+
+static void registration_by_pieces(void **state)
+{
+    (void)state;
+    json_t *rows = run_well("register --memory 3M --piece 1M,2M,1G --threads 1,4 --repeat 2", 6);
+    size_t index;
+    json_t *row;
+
+    json_array_foreach(rows, index, row)
+    {
+        assert_true(number_at(row, "register_s_per_gb.min") > 0);
+        assert_true(number_at(row, "deregister_s_per_gb.min") > 0);
+        assert_true(number_at(row, "fresh_register_s_per_gb.min") > 0);
+    }
+    json_decref(rows);
+}
+
+static void registration_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    for (unsigned long n = 1; n <= 8; n++) {
+        fabric_reset(NULL);
+        fabric_fail_call_named("ibv_reg_mr", n, ENOMEM);
+        struct outcome outcome = run("register --memory 2M --piece 1M --threads 2 --repeat 1");
+        assert_int_equal(outcome.status, -1);
+        assert_non_null(strstr(outcome.err.message, "ibv_reg_mr"));
+        assert_int_equal(fabric_live_objects(), 0);
+        json_decref(outcome.rows);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(sides_that_spin, start_on_all_processors), /* before the others */
+        cmocka_unit_test_setup(round_trips_of_each_verb, start),
+        cmocka_unit_test_setup(a_time_limits_the_rounds, start),
+        cmocka_unit_test_setup(small_messages_travel_inline, start),
+        cmocka_unit_test_setup(damaged_messages_are_noticed, start),
+        cmocka_unit_test_setup(bandwidth_beside_the_raw_loop, start),
+        cmocka_unit_test_setup(rounds_of_sessions, start),
+        cmocka_unit_test_setup(registration_by_pieces, start),
+        cmocka_unit_test_setup(registration_that_fails_leaves_nothing, start),
+    };
+
+    return cmocka_run_group_tests_name("bench", tests, NULL, NULL);
+}
