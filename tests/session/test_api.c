@@ -156,7 +156,7 @@ static void move_packet(const struct multifd_methods *ops)
 {
     static const uint64_t offsets[HOOK_PAGES] = {0, HOOK_PAGE, 2L * HOOK_PAGE, 3L * HOOK_PAGE};
     static uint8_t payload[HOOK_PAGES * HOOK_PAGE];
-    uint8_t header[HOOK_HEADER];
+    uint8_t header[HOOK_HEADER] = {0};
     struct multifd_error err;
     struct multifd_send_params send = {.page_size = HOOK_PAGE,
                                        .page_count = HOOK_PAGES,
