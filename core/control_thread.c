@@ -87,7 +87,8 @@ static int take_messages(struct control *control, struct multifd_error *err)
     return 0;
 }
 
-/* Takes in all there is; wakes whoever waited for it. */
+/* Takes in all there is. The main thread is woken for it before this one sleeps, or when it ends.
+ */
 static int pump(struct control *control, struct multifd_error *err)
 {
     struct transport_channel *channel = control->channel;
@@ -101,7 +102,6 @@ static int pump(struct control *control, struct multifd_error *err)
         session_finish(control->session);
     }
     pthread_cond_broadcast(&control->room);
-    session_wake(control->session, SESSION_AWAITS_CONTROL);
     return status;
 }
 
@@ -119,10 +119,9 @@ static uint64_t ping_ns(const struct control *control)
     return control->timeout_ms * NS_PER_MS / 8;
 }
 
-static int prove_life(struct control *control, struct multifd_error *err)
+static int prove_life(struct control *control, uint64_t now, struct multifd_error *err)
 {
     static const struct message ping = {.type = MESSAGE_PING};
-    uint64_t now = clock_now_ns();
     int status = 0;
 
     if (now - control->heard_ns >= silence_ns(control)) {
@@ -137,17 +136,20 @@ static int prove_life(struct control *control, struct multifd_error *err)
     return status;
 }
 
-static uint64_t next_deadline(const struct control *control, uint64_t settle_ns)
+static uint64_t next_deadline(const struct control *control, uint64_t settle_ns, uint64_t now)
 {
     uint64_t ping = control->sent_ns + ping_ns(control);
     uint64_t silence = control->heard_ns + silence_ns(control);
-    uint64_t look = clock_now_ns() + TRANSPORT_SLEEP_MS_MAX * NS_PER_MS;
+    uint64_t look = now + TRANSPORT_SLEEP_MS_MAX * NS_PER_MS;
 
     return clock_earlier(clock_earlier(ping, silence), clock_earlier(settle_ns, look));
 }
 
-/* Sleeps until something happens or `deadline_ns`; gives the lock away meanwhile. */
-static int sleep_until(struct control *control, uint64_t deadline_ns, struct multifd_error *err)
+/*
+ * Sleeps until something happens, for `most_ms` at most; gives the lock away meanwhile. Only then
+ * the main thread is woken, which would have to wait for the lock otherwise.
+ */
+static int sleep_for(struct control *control, int most_ms, struct multifd_error *err)
 {
     struct transport_channel *channel = control->channel;
     struct pollfd fds[TRANSPORT_POLLFDS + 1];
@@ -155,7 +157,8 @@ static int sleep_until(struct control *control, uint64_t deadline_ns, struct mul
 
     fds[num] = (struct pollfd){.fd = control->waker.fd, .events = POLLIN};
     pthread_mutex_unlock(&control->lock);
-    if (poll(fds, num + 1, clock_ms_until(deadline_ns)) < 0) {
+    session_wake(control->session, SESSION_AWAITS_CONTROL);
+    if (poll(fds, num + 1, most_ms) < 0) {
         for (uint32_t i = 0; i <= num; i++) {
             fds[i].revents = 0; /* interrupted: undefined */
         }
@@ -170,18 +173,23 @@ static int turn(struct control *control, struct multifd_error *err)
 {
     struct transport_channel *channel = control->channel;
     uint64_t settle_ns;
+    uint64_t now;
 
     /* Armed first, so that what comes after this look wakes us again. */
     waker_arm(&control->waker);
     if (channel->ops->arm(channel, control->last_sent || control->awaits_drain, err) != 0 ||
-        pump(control, err) != 0 || prove_life(control, err) != 0) {
+        pump(control, err) != 0) {
+        return -1;
+    }
+    now = clock_now_ns();
+    if (prove_life(control, now, err) != 0) {
         return -1;
     }
     settle_ns = session_settle(control->session, false);
     if (control->stop || session_has_failed(control->session)) {
         return 1;
     }
-    return sleep_until(control, next_deadline(control, settle_ns), err);
+    return sleep_for(control, clock_ms_between(now, next_deadline(control, settle_ns, now)), err);
 }
 
 /*
@@ -200,7 +208,7 @@ static void linger(struct control *control)
             return;
         }
         if (!control->channel->ops->drained(control->channel) &&
-            sleep_until(control, deadline, &err) != 0) {
+            sleep_for(control, clock_ms_until(deadline), &err) != 0) {
             return;
         }
     }

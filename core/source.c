@@ -288,6 +288,7 @@ int multifd_send_sync_main(struct multifd_source *source, struct multifd_error *
 {
     struct session_times *times = &source->session.times;
     uint64_t start = clock_now_ns();
+    uint64_t end;
 
     if (check_ready(source, err) != 0) {
         return -1;
@@ -299,8 +300,9 @@ int multifd_send_sync_main(struct multifd_source *source, struct multifd_error *
     }
     source->unsynced = false;
     counter_set(&times->syncs, source->round);
-    counter_set(&times->last_sync, clock_now_ns());
-    counter_add(&times->sync_ns, clock_now_ns() - start);
+    end = clock_now_ns();
+    counter_set(&times->last_sync, end);
+    counter_add(&times->sync_ns, end - start);
     PROBE_SYNC_END(source->round);
     return 0;
 }

@@ -22,16 +22,20 @@ static inline uint64_t clock_earlier(uint64_t left, uint64_t right)
 }
 
 /* Milliseconds left for poll(2), rounded up so that a wait never ends just before its deadline. */
-static inline int clock_ms_until(uint64_t deadline_ns)
+static inline int clock_ms_between(uint64_t now_ns, uint64_t deadline_ns)
 {
-    uint64_t now = clock_now_ns();
     uint64_t left;
 
-    if (deadline_ns <= now) {
+    if (deadline_ns <= now_ns) {
         return 0;
     }
-    left = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+    left = (deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
     return left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+static inline int clock_ms_until(uint64_t deadline_ns)
+{
+    return clock_ms_between(clock_now_ns(), deadline_ns);
 }
 
 #endif
