@@ -254,7 +254,7 @@ static void assert_write(const struct transport_write *write, uint64_t offset, u
 static void one_write_within_a_piece(void **state)
 {
     struct multifd_ram_block *block = registered();
-    struct transport_write writes[2];
+    struct transport_write writes[2] = {0};
 
     (void)state;
     assert_int_equal(ram_block_writes(block, 5 * PAGE, 2 * PAGE, UINT32_MAX, writes), 1);
@@ -266,7 +266,7 @@ static void one_write_within_a_piece(void **state)
 static void writes_split_where_a_piece_ends(void **state)
 {
     struct multifd_ram_block *block = registered();
-    struct transport_write writes[10];
+    struct transport_write writes[10] = {0};
 
     (void)state;
     assert_int_equal(ram_block_writes(block, 3 * PAGE, 7 * PAGE, UINT32_MAX, writes), 3);
@@ -278,7 +278,7 @@ static void writes_split_where_a_piece_ends(void **state)
 static void writes_split_at_the_longest_message(void **state)
 {
     struct multifd_ram_block *block = registered();
-    struct transport_write writes[10];
+    struct transport_write writes[10] = {0};
 
     (void)state;
     assert_int_equal(ram_block_writes(block, 3 * PAGE, 4 * PAGE, 2 * PAGE, writes), 3);
