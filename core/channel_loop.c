@@ -63,6 +63,20 @@ static int longest_sleep_ms(const struct channel_loop *loop)
     return left < TRANSPORT_SLEEP_MS_MAX ? left : TRANSPORT_SLEEP_MS_MAX;
 }
 
+static void begin_turn(const struct channel_loop *loop)
+{
+    if (loop->turn != NULL) {
+        pthread_mutex_lock(loop->turn);
+    }
+}
+
+static void end_turn(const struct channel_loop *loop)
+{
+    if (loop->turn != NULL) {
+        pthread_mutex_unlock(loop->turn);
+    }
+}
+
 /*
  * Sleeps until the device or another thread wakes this one, or its time has come. *slept_ms:
  * without being woken.
@@ -77,7 +91,9 @@ static int sleep_once(const struct channel_loop *loop, uint32_t *slept_ms,
     int woken;
 
     fds[num] = (struct pollfd){.fd = loop->waker->fd, .events = POLLIN};
+    end_turn(loop);
     woken = poll(fds, num + 1, sleep_ms);
+    begin_turn(loop);
     if (woken < 0) {
         waker_disarm(loop->waker, false);
         return 0;
@@ -102,7 +118,7 @@ static int arm_and_look(const struct channel_loop *loop, bool *busy, struct mult
     return step(loop, busy, err);
 }
 
-int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err)
+static int run(const struct channel_loop *loop, struct multifd_error *err)
 {
     uint32_t slept_ms = 0;
     bool busy = true;
@@ -120,4 +136,14 @@ int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err)
         }
     }
     return 0;
+}
+
+int channel_loop_run(const struct channel_loop *loop, struct multifd_error *err)
+{
+    int status;
+
+    begin_turn(loop);
+    status = run(loop, err);
+    end_turn(loop);
+    return status;
 }

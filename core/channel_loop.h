@@ -3,6 +3,7 @@
 #ifndef MULTIFD_CHANNEL_LOOP_H
 #define MULTIFD_CHANNEL_LOOP_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,6 +14,8 @@ struct channel_loop {
     struct session *session;
     struct transport_channel *channel;
     struct waker *waker;     /* wakes this thread for work of another thread's */
+    pthread_mutex_t *turn;   /* held by whoever works on the channel, so not while this thread
+                                sleeps; NULL when nobody else does */
     const atomic_bool *stop; /* ends the loop; the waker is woken after it is set */
 
     /*

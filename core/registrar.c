@@ -4,11 +4,11 @@
 #include "core/base/checked.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/processors.h"
 #include "core/piece_queue.h"
 #include "core/registration.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 /* More threads than this have not been seen to help. */
 #define THREADS_AUTO_MAX 8
@@ -334,7 +334,7 @@ static uint32_t wanted_threads(const struct session *session)
 {
     uint32_t threads = session->options.registration_threads;
     uint64_t pieces = registration_pieces(session);
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    long processors = processors_usable();
 
     if (threads == 0) {
         threads = processors < 1 ? 1 : (uint32_t)processors;

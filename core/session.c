@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/probes.h"
+#include "core/base/processors.h"
 #include "core/packet.h"
 #include "core/staging.h"
 
@@ -72,7 +73,7 @@ int session_init(struct session *session, const char *peer, const char *address,
     if (session->endpoint == NULL) {
         goto close_failed;
     }
-    session->one_processor = sysconf(_SC_NPROCESSORS_ONLN) == 1;
+    session->one_processor = processors_usable() == 1;
     session->poll_ns = session->one_processor ? 0 : session->options.poll_us * UINT64_C(1000);
     pthread_mutex_init(&session->lock, NULL);
     atomic_init(&session->state, SESSION_ALIVE);

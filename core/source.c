@@ -86,10 +86,10 @@ static bool reserve_batch(void *arg)
     return false;
 }
 
-static void wake_channels(struct multifd_source *source)
+static void push_channels(struct multifd_source *source)
 {
     for (uint32_t i = 0; i < source->session.options.channels; i++) {
-        source_channel_wake(source->channels[i]);
+        source_channel_push(source->channels[i]);
     }
 }
 
@@ -98,7 +98,7 @@ static int wait_for_batch(struct multifd_source *source, struct multifd_error *e
     if (reserve_batch(source)) {
         return 0;
     }
-    wake_channels(source);
+    push_channels(source);
     return session_wait(&source->session, SESSION_AWAITS_ROOM, reserve_batch, source, err);
 }
 
@@ -124,7 +124,7 @@ static void hand_over(struct multifd_source *source)
 {
     source->batch->packet_num = source->packet_num++;
     source->batch = NULL;
-    source_channel_publish(source->channels[source->current]);
+    source_channel_publish(source->channels[source->current], true);
 }
 
 static int refuse_page(struct multifd_source *source, const struct multifd_ram_block *block,
@@ -217,7 +217,7 @@ static int send_syncs(struct multifd_source *source, struct multifd_error *err)
         struct page_batch *batch;
 
         if (!has_room(&wait)) {
-            source_channel_wake(source->channels[i]);
+            source_channel_push(source->channels[i]);
         }
         if (session_wait(&source->session, SESSION_AWAITS_ROOM, has_room, &wait, err) != 0) {
             return -1;
@@ -227,8 +227,7 @@ static int send_syncs(struct multifd_source *source, struct multifd_error *err)
         batch->flags = MULTIFD_FLAG_SYNC;
         batch->num = 0;
         batch->packet_num = source->packet_num++;
-        source_channel_publish(source->channels[i]);
-        source_channel_wake(source->channels[i]);
+        source_channel_publish(source->channels[i], false);
     }
     return 0;
 }

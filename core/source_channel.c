@@ -23,12 +23,18 @@ struct source_channel {
     atomic_bool up;
     _Atomic uint64_t drained;
 
-    /* The thread's own; `channel` is freed by source_channel_disconnect. */
-    struct transport_channel *channel;
+    /*
+     * What follows belongs to whoever has this lock: the thread, but while it sleeps; then the
+     * session's, which would have to wake it for what it can send itself.
+     */
+    pthread_mutex_t turn;
+    struct transport_channel *channel; /* freed by source_channel_disconnect */
     struct packet_writer writer;
     uint64_t not_before; /* when the limit lets the next batch go; 0: it does not hold one back */
     bool stalled;        /* the packet that comes next has been counted as waiting */
     bool sync_sent;      /* a SYNC is posted and not known to be drained */
+    bool more_follows;   /* the session's thread sends, and is about to have more */
+    bool ready;          /* between the method's set-up and its cleanup */
 };
 
 /* Posts what the writer has composed. */
@@ -60,7 +66,7 @@ static int send_batch(struct source_channel *channel, const struct page_batch *b
     } else if (packet_writer_compose(&channel->writer, batch, packet, err) != 0) {
         return -1;
     }
-    return post(channel, batch_ring_has_next(channel->ring), err);
+    return post(channel, channel->more_follows || batch_ring_has_next(channel->ring), err);
 }
 
 /*
@@ -259,6 +265,7 @@ static int run(struct source_channel *channel, struct multifd_error *err)
         .session = channel->config->session,
         .channel = channel->channel,
         .waker = &channel->waker,
+        .turn = &channel->turn,
         .stop = &channel->stop,
         .step = step,
         .wants_completions = wants_completions,
@@ -271,6 +278,19 @@ static int run(struct source_channel *channel, struct multifd_error *err)
     return channel_loop_run(&loop, err);
 }
 
+static void fail(struct source_channel *channel, struct multifd_error *err)
+{
+    error_set_channel(err, channel->writer.params.id);
+    session_fail(channel->config->session, err);
+}
+
+static void set_ready(struct source_channel *channel, bool ready)
+{
+    pthread_mutex_lock(&channel->turn);
+    channel->ready = ready;
+    pthread_mutex_unlock(&channel->turn);
+}
+
 static void channel_main(void *arg)
 {
     struct source_channel *channel = arg;
@@ -279,14 +299,15 @@ static void channel_main(void *arg)
 
     if (status == 0) {
         status = packet_writer_start(&channel->writer, &err);
+        set_ready(channel, status == 0);
         if (status == 0) {
             status = run(channel, &err);
         }
+        set_ready(channel, false);
         packet_writer_stop(&channel->writer);
     }
     if (status != 0) {
-        error_set_channel(&err, channel->writer.params.id);
-        session_fail(channel->config->session, &err);
+        fail(channel, &err);
     }
 }
 
@@ -323,12 +344,14 @@ struct source_channel *source_channel_new(struct source_channel_config *config, 
     if (waker_init(&channel->waker, err) != 0) {
         goto delete_ring;
     }
+    pthread_mutex_init(&channel->turn, NULL);
     if (start(channel, err) != 0) {
         goto fini_waker;
     }
     return channel;
 
 fini_waker:
+    pthread_mutex_destroy(&channel->turn);
     waker_fini(&channel->waker);
 delete_ring:
     batch_ring_delete(&channel->ring);
@@ -370,6 +393,7 @@ void source_channel_delete(struct source_channel **channel)
     }
     batch_ring_delete(&gone->ring);
     packet_writer_fini(&gone->writer);
+    pthread_mutex_destroy(&gone->turn);
     free(gone);
     *channel = NULL;
 }
@@ -394,24 +418,93 @@ struct page_batch *source_channel_reserve(struct source_channel *channel)
     return batch_ring_reserve(channel->ring);
 }
 
+static int look_once(struct source_channel *channel, struct multifd_error *err)
+{
+    bool busy;
+
+    return channel->channel->ops->progress(channel->channel, err) != 0 ? -1
+                                                                       : step(channel, &busy, err);
+}
+
+static bool has_left_over(struct source_channel *channel)
+{
+    return channel->sync_sent || batch_ring_peek(channel->ring) != NULL;
+}
+
 /*
- * A channel woken on the only processor takes it from the thread that has more to queue, and that
- * for a single packet: let half of what the ring takes gather first.
+ * Works on the channel as its thread does before it sleeps. What is left over then, a batch without
+ * room or a SYNC that has not drained, the thread is woken for: it is asleep, and by what the
+ * device was asked for here, before the last look, or by hand where it would sleep too long. The
+ * device is not asked while there is a chance to do without: a SYNC may have drained when it is
+ * looked for.
  */
-void source_channel_publish(struct source_channel *channel)
+static int work_here(struct source_channel *channel, struct multifd_error *err)
+{
+    struct transport_channel *transport = channel->channel;
+
+    if (look_once(channel, err) != 0 || (channel->sync_sent && look_once(channel, err) != 0)) {
+        return -1;
+    }
+    if (has_left_over(channel) && (transport->ops->arm(transport, channel->sync_sent, err) != 0 ||
+                                   look_once(channel, err) != 0)) {
+        return -1;
+    }
+    if (channel->not_before != 0 ||
+        (channel->config->writer.stream && !transport->ops->drained(transport))) {
+        waker_wake(&channel->waker);
+    }
+    return 0;
+}
+
+/* Sends what is in the ring if the thread sleeps; whether it does. */
+static bool send_here(struct source_channel *channel, bool more)
+{
+    struct multifd_error err;
+    bool mine;
+
+    if (pthread_mutex_trylock(&channel->turn) != 0) {
+        return false; /* it is awake, and comes back for this batch */
+    }
+    mine = channel->ready && !session_has_failed(channel->config->session);
+    if (mine) {
+        channel->more_follows = more;
+        if (work_here(channel, &err) != 0) {
+            fail(channel, &err);
+        }
+        channel->more_follows = false;
+    }
+    pthread_mutex_unlock(&channel->turn);
+    return mine;
+}
+
+/*
+ * A sleeping thread is not woken for what the calling one can do as fast: on the only processor
+ * anything, else the SYNC of an idle channel. On that processor a thread that is awake, but does
+ * not run, is left alone too until half of what the ring takes has gathered: it would take the
+ * processor for a single packet.
+ */
+void source_channel_publish(struct source_channel *channel, bool more)
 {
     struct source_channel_config *config = channel->config;
-    uint32_t enough = config->session->one_processor ? config->batches / 2 : 1;
+    bool one_processor = config->session->one_processor;
+    uint32_t enough = one_processor ? config->batches / 2 : 1;
+    uint32_t waiting;
 
     atomic_fetch_add(&config->batches_waiting, 1); /* first: it must not fall below 0 */
-    if (batch_ring_publish(channel->ring) == enough) {
+    waiting = batch_ring_publish(channel->ring);
+    if ((one_processor || (!more && waiting == 1)) && send_here(channel, more)) {
+        return;
+    }
+    if (waiting == enough || !more) {
         waker_wake(&channel->waker);
     }
 }
 
-void source_channel_wake(struct source_channel *channel)
+void source_channel_push(struct source_channel *channel)
 {
-    waker_wake(&channel->waker);
+    if (!channel->config->session->one_processor || !send_here(channel, true)) {
+        waker_wake(&channel->waker);
+    }
 }
 
 const struct channel_counters *source_channel_counters(const struct source_channel *channel)

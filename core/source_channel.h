@@ -54,13 +54,13 @@ uint64_t source_channel_drained(const struct source_channel *channel);
 struct page_batch *source_channel_reserve(struct source_channel *channel);
 
 /*
- * Hands the reserved batch over. On a host with one processor the thread is not always woken for
- * it: see source_channel_wake.
+ * Hands the reserved batch over. With `more` the caller is about to have more to send: then, on a
+ * host with one processor, the thread is not always woken for it, see source_channel_push.
  */
-void source_channel_publish(struct source_channel *channel);
+void source_channel_publish(struct source_channel *channel, bool more);
 
-/* Wakes the thread if it sleeps: the session's thread has no more for now. */
-void source_channel_wake(struct source_channel *channel);
+/* The session's thread has no more for now: what was handed over goes out, as far as it can. */
+void source_channel_push(struct source_channel *channel);
 
 const struct channel_counters *source_channel_counters(const struct source_channel *channel);
 
