@@ -185,8 +185,8 @@ struct multifd_statistics {
     /*
      * Processor time, user and system, that the session's own threads on this side have used, those
      * that have ended included; it grows until clean-up has returned. Not in it: what the calling
-     * threads use in multifd_* functions, which CLOCK_THREAD_CPUTIME_ID tells them, and what the
-     * kernel does in threads of its own.
+     * threads use in multifd_* functions, which CLOCK_THREAD_CPUTIME_ID tells them (where there is
+     * one processor, that is most of the source's), and what the kernel does in threads of its own.
      */
     uint64_t cpu_ns;
     /*
