@@ -42,7 +42,7 @@ class Watch:
         """What it has printed, the maps by name, and what it complained of."""
         if not self.program.has_ended():
             self.program.signal(signal.SIGINT)
-        result = self.program.wait(150)   # it detaches probe by probe, slowly when the host is busy
+        result = self.program.wait(400)   # it detaches probe by probe, slowly when the host is busy
         printed, maps = [], {}
         for line in result.out.splitlines():
             told = json.loads(line) if line.startswith('{') else {}

@@ -187,6 +187,12 @@ static bool channel_drained(const struct transport_channel *base)
     return verbs_sender_drained(of_const(base)->sender);
 }
 
+/* A message's completion is the peer's acknowledgement. */
+static bool channel_delivered(const struct transport_channel *base)
+{
+    return verbs_sender_delivered(of_const(base)->sender);
+}
+
 static int channel_keepalive(struct transport_channel *base, struct multifd_error *err)
 {
     return verbs_sender_keepalive(of(base)->sender, err);
@@ -263,7 +269,7 @@ static const struct transport_channel_ops channel_ops = {
     .receive = channel_receive,
     .release = channel_release,
     .drained = channel_drained,
-    .delivered = channel_drained, /* a completion is the peer's acknowledgement */
+    .delivered = channel_delivered,
     .keepalive = channel_keepalive,
     .arm = channel_arm,
     .pollfds = channel_pollfds,

@@ -15,6 +15,9 @@
 #define REJECT_INVALID_SERVICE_ID 8
 #define REJECT_CONSUMER           28
 
+/* How long the reason may take behind a call that failed for it. */
+#define EXPLAIN_MS 100
+
 static struct rdma_event_channel *new_channel(struct multifd_error *err)
 {
     struct rdma_event_channel *channel = rdma_create_event_channel();
@@ -194,9 +197,11 @@ int verbs_cm_expect(struct verbs_cm *cm, enum rdma_cm_event_type wanted,
 int verbs_cm_explain(struct verbs_cm *cm, struct multifd_error *err)
 {
     struct verbs_cm_event event = {.private_data_len = 0};
+    struct pollfd fd = {.fd = verbs_cm_fd(cm), .events = POLLIN};
     struct multifd_error unused;
 
-    if (verbs_cm_take_event(cm, &event, &unused) <= 0) {
+    /* The kernel knows that the peer has gone a moment before it says so. */
+    if (poll(&fd, 1, EXPLAIN_MS) < 0 || verbs_cm_take_event(cm, &event, &unused) <= 0) {
         return -1;
     }
     return event.type == RDMA_CM_EVENT_REJECTED || event.type == RDMA_CM_EVENT_DISCONNECTED

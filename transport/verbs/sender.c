@@ -221,6 +221,11 @@ bool verbs_sender_drained(const struct verbs_sender *sender)
     return sender->slots_used == 0 && sender->credits_posted == 0 && !sender->keepalive_posted;
 }
 
+bool verbs_sender_delivered(const struct verbs_sender *sender)
+{
+    return sender->slots_used == 0;
+}
+
 int verbs_sender_keepalive(struct verbs_sender *sender, struct multifd_error *err)
 {
     struct ibv_send_wr wr = {

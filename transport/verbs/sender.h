@@ -58,6 +58,9 @@ int verbs_sender_send(struct verbs_sender *sender, const struct transport_write 
 bool verbs_sender_needs_completion(const struct verbs_sender *sender);
 
 bool verbs_sender_drained(const struct verbs_sender *sender);
+
+/* Whether the peer has acknowledged every message; credits, which it may not wait for, aside. */
+bool verbs_sender_delivered(const struct verbs_sender *sender);
 int verbs_sender_keepalive(struct verbs_sender *sender, struct multifd_error *err);
 
 /*
