@@ -189,14 +189,6 @@ static int measure_once(struct registration *registration, uint64_t turn, struct
     return 0;
 }
 
-/* The values are sorted by median_of. */
-static json_t *summary(double *values, uint64_t num)
-{
-    double median = median_of(values, num);
-
-    return json_pack("{s:f, s:f, s:f}", "median", median, "min", values[0], "max", values[num - 1]);
-}
-
 static void add_results(const struct registration *registration, json_t *row)
 {
     const struct bench_case *bench = registration->bench;
@@ -206,11 +198,11 @@ static void add_results(const struct registration *registration, json_t *row)
         row, "device", json_string(ibv_get_device_name(registration->device.context->device)));
     (void)json_object_set_new(row, "page_bytes", json_integer((json_int_t)page));
     (void)json_object_set_new(row, "register_s_per_gb",
-                              summary(registration->registering, bench->repeat));
+                              spread_json(registration->registering, bench->repeat));
     (void)json_object_set_new(row, "deregister_s_per_gb",
-                              summary(registration->deregistering, bench->repeat));
+                              spread_json(registration->deregistering, bench->repeat));
     (void)json_object_set_new(row, "fresh_register_s_per_gb",
-                              summary(registration->fresh, bench->repeat));
+                              spread_json(registration->fresh, bench->repeat));
 }
 
 static int measure(struct registration *registration, json_t *row, struct multifd_error *err)
