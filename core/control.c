@@ -30,6 +30,9 @@ static int send_waiting(struct control *control, const struct message *message,
         /* Behind the last message nothing may be sent: it would be under way when the peer leaves.
          */
         if (session_has_failed(control->session) || control->broken || control->last_sent) {
+            if (control->broken) {
+                session_settle(control->session);
+            }
             return session_error(control->session, err);
         }
         if (control_try_send(control, message, &status, &failure)) {
@@ -200,6 +203,13 @@ int control_expect(struct control *control, enum message_type type, struct messa
 static bool has_finished(void *session)
 {
     return session_has_finished(session);
+}
+
+void control_await_last(struct control *control)
+{
+    pthread_mutex_lock(&control->lock);
+    control->last_due = true;
+    pthread_mutex_unlock(&control->lock);
 }
 
 int control_send_last(struct control *control, const struct message *message,

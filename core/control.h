@@ -68,6 +68,12 @@ int control_expect(struct control *control, enum message_type type, struct messa
                    struct multifd_error *err);
 
 /*
+ * From now on the peer's last message, FINISH_OK, may come; once it is here, the end of the
+ * connections is no failure by itself. The main thread is to take it with control_expect.
+ */
+void control_await_last(struct control *control);
+
+/*
  * Sends the last message of a session and waits until it has reached the peer, which finishes the
  * session: from then on it does not matter how the connection ends. As control_expect.
  */

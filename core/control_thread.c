@@ -32,7 +32,7 @@ static int peer_failed(const struct control *control, const struct message_error
     if (error->code == MULTIFD_ERROR_DISCONNECTED) {
         /* It knows no more than that we have gone: what this side holds back tells at least as
          * much. */
-        session_settle(control->session, true);
+        session_settle(control->session);
     }
     error_set(err, MULTIFD_ERROR_PEER, "the %s failed: %s", control->session->peer, error->text);
     err->channel = error->channel;
@@ -60,10 +60,14 @@ static int take_message(struct control *control, const struct transport_message 
     case MESSAGE_PIECES:
         return control->handler == NULL ? unexpected(message, err)
                                         : control->handler(control->handler_opaque, message, err);
+    case MESSAGE_FINISH_OK:
+        control->last_heard = control->last_due;
+        break;
     default:
-        control->inbox_num++;
-        return 0;
+        break;
     }
+    control->inbox_num++;
+    return 0;
 }
 
 /*
@@ -136,6 +140,12 @@ static int prove_life(struct control *control, uint64_t now, struct multifd_erro
     return status;
 }
 
+/* When to give up hoping for a better reason than that the connections have ended. */
+static uint64_t settles_at(const struct control *control)
+{
+    return control->last_heard ? UINT64_MAX : session_settles_at(control->session);
+}
+
 static uint64_t next_deadline(const struct control *control, uint64_t settle_ns, uint64_t now)
 {
     uint64_t ping = control->sent_ns + ping_ns(control);
@@ -174,9 +184,12 @@ static int turn(struct control *control, struct multifd_error *err)
     struct transport_channel *channel = control->channel;
     uint64_t settle_ns;
     uint64_t now;
+    bool settled;
 
     /* Armed first, so that what comes after this look wakes us again. */
     waker_arm(&control->waker);
+    settle_ns = settles_at(control);
+    settled = settle_ns <= clock_now_ns();
     if (channel->ops->arm(channel, control->last_sent || control->awaits_drain, err) != 0 ||
         pump(control, err) != 0) {
         return -1;
@@ -185,7 +198,13 @@ static int turn(struct control *control, struct multifd_error *err)
     if (prove_life(control, now, err) != 0) {
         return -1;
     }
-    settle_ns = session_settle(control->session, false);
+    /*
+     * By the time of before the look: however long this thread did not run, what the peer said
+     * before it left has been taken in now.
+     */
+    if (settled && !control->last_heard) {
+        session_settle(control->session);
+    }
     if (control->stop || session_has_failed(control->session)) {
         return 1;
     }
@@ -248,11 +267,14 @@ static void settle(struct control *control)
 {
     uint64_t when;
 
-    while ((when = session_settle(control->session, control->stop)) != UINT64_MAX) {
+    while (!control->stop && (when = settles_at(control)) != UINT64_MAX && when > clock_now_ns()) {
         const struct timespec until = {.tv_sec = (time_t)(when / 1000000000u),
                                        .tv_nsec = (long)(when % 1000000000u)};
 
         pthread_cond_clockwait(&control->room, &control->lock, CLOCK_MONOTONIC, &until);
+    }
+    if (control->stop || !control->last_heard) {
+        session_settle(control->session);
     }
 }
 

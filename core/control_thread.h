@@ -28,7 +28,9 @@ struct control {
     uint64_t sent_ns;
     bool stop;
     bool broken;
-    bool last_sent; /* control_send_last */
+    bool last_sent;  /* control_send_last */
+    bool last_due;   /* control_await_last */
+    bool last_heard; /* the peer's last message is in the inbox, or has been */
     bool bye_heard;
     bool awaits_drain;                   /* control_say_bye waits until all has reached the peer */
     struct message inbox[CONTROL_INBOX]; /* ring */

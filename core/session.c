@@ -195,20 +195,29 @@ void session_fail(struct session *session, const struct multifd_error *err)
     pthread_mutex_unlock(&session->lock);
 }
 
-uint64_t session_settle(struct session *session, bool at_once)
+/* With the lock held. */
+static bool holds_back(const struct session *session)
 {
-    uint64_t when = UINT64_MAX;
+    return atomic_load(&session->state) == SESSION_ALIVE && session->ended.code != MULTIFD_OK;
+}
+
+uint64_t session_settles_at(struct session *session)
+{
+    uint64_t when;
 
     pthread_mutex_lock(&session->lock);
-    if (atomic_load(&session->state) == SESSION_ALIVE && session->ended.code != MULTIFD_OK) {
-        when = session->ended_ns + SETTLE_NS;
-        if (at_once || clock_now_ns() >= when) {
-            fail_now(session, &session->ended);
-            when = UINT64_MAX;
-        }
-    }
+    when = holds_back(session) ? session->ended_ns + SETTLE_NS : UINT64_MAX;
     pthread_mutex_unlock(&session->lock);
     return when;
+}
+
+void session_settle(struct session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    if (holds_back(session)) {
+        fail_now(session, &session->ended);
+    }
+    pthread_mutex_unlock(&session->lock);
 }
 
 bool session_finish(struct session *session)
@@ -228,7 +237,7 @@ int session_abort(struct session *session, const struct multifd_error *failure,
                   struct multifd_error *err)
 {
     session_fail(session, failure);
-    session_settle(session, true);
+    session_settle(session);
     return session_error(session, err);
 }
 

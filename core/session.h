@@ -94,10 +94,13 @@ void session_remove_waker(struct session *session, const struct waker *waker);
 void session_fail(struct session *session, const struct multifd_error *err);
 
 /*
- * Makes an error that was held back the session's when it has waited long enough, or at once.
- * Returns when to call again (CLOCK_MONOTONIC, ns), UINT64_MAX when nothing is held back.
+ * When an error that is held back has waited long enough (CLOCK_MONOTONIC, ns); UINT64_MAX when
+ * there is none.
  */
-uint64_t session_settle(struct session *session, bool at_once);
+uint64_t session_settles_at(struct session *session);
+
+/* Makes an error that is held back the session's. */
+void session_settle(struct session *session);
 
 /* After this no failure is taken any more. False when the session has failed already. */
 bool session_finish(struct session *session);

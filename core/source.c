@@ -339,6 +339,7 @@ static int confirm_totals(struct multifd_source *source, struct multifd_error *e
     multifd_source_statistics(source, &statistics);
     statistics_totals(&statistics, &totals);
     message.totals = totals;
+    control_await_last(source->control);
     if (control_send(source->control, &message, err) != 0 ||
         (source->session.options.verify != 0 && send_digests(source, err) != 0) ||
         control_expect(source->control, MESSAGE_FINISH_OK, &message, err) != 0) {
