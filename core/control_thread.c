@@ -17,7 +17,7 @@ bool control_try_send(struct control *control, const struct message *message, in
     }
     *status = control->channel->ops->send(control->channel, NULL, 0,
                                           message_encode(message, buffer), false, err);
-    control->sent_ns = clock_now_ns();
+    control->has_sent = true;
     return true;
 }
 
@@ -80,10 +80,10 @@ static int take_messages(struct control *control, struct multifd_error *err)
     struct transport_message raw;
 
     if (control->inbox_num == CONTROL_INBOX) {
-        control->heard_ns = clock_now_ns();
+        control->heard_ns = control->now_ns;
     }
     while (control->inbox_num < CONTROL_INBOX && channel->ops->receive(channel, &raw)) {
-        control->heard_ns = clock_now_ns();
+        control->heard_ns = control->now_ns;
         if (take_message(control, &raw, err) != 0 || channel->ops->release(channel, err) != 0) {
             return -1;
         }
@@ -128,6 +128,10 @@ static int prove_life(struct control *control, uint64_t now, struct multifd_erro
     static const struct message ping = {.type = MESSAGE_PING};
     int status = 0;
 
+    if (control->has_sent) {
+        control->sent_ns = now;
+        control->has_sent = false;
+    }
     if (now - control->heard_ns >= silence_ns(control)) {
         return error_set(err, MULTIFD_ERROR_TIMEOUT, "the %s has been silent for %.1f s",
                          control->session->peer, (double)(now - control->heard_ns) / 1e9);
@@ -188,13 +192,13 @@ static int turn(struct control *control, struct multifd_error *err)
 
     /* Armed first, so that what comes after this look wakes us again. */
     waker_arm(&control->waker);
+    now = control->now_ns = clock_now_ns();
     settle_ns = settles_at(control);
-    settled = settle_ns <= clock_now_ns();
+    settled = settle_ns <= now;
     if (channel->ops->arm(channel, control->last_sent || control->awaits_drain, err) != 0 ||
         pump(control, err) != 0) {
         return -1;
     }
-    now = clock_now_ns();
     if (prove_life(control, now, err) != 0) {
         return -1;
     }

@@ -25,12 +25,13 @@ struct multifd_destination {
     uint32_t verify;
     uint32_t channels_wanted; /* as the source said */
     atomic_uint unsynced;     /* channels that have not come to the SYNC of this round */
+    atomic_bool takes_round;  /* the calling thread waits for the round's end, see end_round */
     struct control *control;
     struct registrar *registrar;
     struct destination_channel *channels[MULTIFD_CHANNELS_MAX];
     atomic_uint channels_num; /* connected */
     atomic_bool complete;     /* the control connection and all channels are up */
-    uint64_t round;
+    _Atomic uint64_t round;   /* rounds that have ended */
 
     /* A source that is QEMU's; NULL and 0 for another. */
     struct qemu_main *qemu;

@@ -88,7 +88,7 @@ static int end_packet(struct destination_channel *channel, struct multifd_error 
     if ((packet->flags & MULTIFD_FLAG_SYNC) != 0) {
         atomic_fetch_add(&channel->synced, 1);
         if (atomic_fetch_sub(channel->config->unsynced, 1) == 1) {
-            session_wake(channel->config->session, SESSION_AWAITS_CHANNELS);
+            channel->config->all_synced(channel->config->owner);
         }
     }
     channel->length = 0;

@@ -12,7 +12,9 @@
 /* Constant while channels exist, but for what is atomic. */
 struct destination_channel_config {
     struct session *session;
-    atomic_uint *unsynced; /* counted down; whoever comes to its SYNC last wakes the main thread */
+    atomic_uint *unsynced; /* counted down; whoever comes to its SYNC last calls all_synced */
+    void (*all_synced)(void *owner); /* on that channel's thread */
+    void *owner;
     struct packet_reader_config reader;
 };
 

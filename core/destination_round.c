@@ -67,55 +67,83 @@ static int finish(struct multifd_destination *destination, struct multifd_error 
 
 bool destination_all_synced(const struct multifd_destination *destination)
 {
-    for (uint32_t i = 0; i < destination->channels_wanted; i++) {
-        if (destination_channel_synced(destination->channels[i]) == destination->round) {
-            return false;
-        }
-    }
-    return true;
+    return atomic_load(&destination->unsynced) == 0;
 }
 
-static bool synced_or_message(void *arg)
-{
-    struct multifd_destination *destination = arg;
-
-    return destination_all_synced(destination) || control_has_message(destination->control);
-}
-
-void destination_release_round(struct multifd_destination *destination)
+void destination_release_round(struct multifd_destination *destination, uint64_t round)
 {
     struct session_times *times = &destination->session.times;
 
-    destination->round++;
-    PROBE_ROUND_APPLIED(destination->round);
-    counter_set(&times->syncs, destination->round);
+    PROBE_ROUND_APPLIED(round);
+    counter_set(&times->syncs, round);
     counter_set(&times->last_sync, clock_now_ns());
     atomic_store(&destination->unsynced, destination->channels_wanted);
     for (uint32_t i = 0; i < destination->channels_wanted; i++) {
-        destination_channel_release(destination->channels[i], destination->round);
+        destination_channel_release(destination->channels[i], round);
     }
 }
 
-static int end_round(struct multifd_destination *destination, struct multifd_error *err)
+/*
+ * Whoever sees last that every channel has come to its SYNC and that the calling thread waits for
+ * it ends the round: mostly a channel, so that the source is told without a switch of threads
+ * before. Stores and loads are sequentially consistent. The last channel counts down before it
+ * looks at takes_round, the calling thread sets that before it looks at the count: one of them sees
+ * both, and the exchange leaves it to one. A channel that gets here late, when the calling thread
+ * has ended the round, has not come to the next SYNC, so that the count is not 0.
+ */
+void destination_end_round(void *owner)
 {
+    struct multifd_destination *destination = owner;
     struct message message = {.type = MESSAGE_SYNC_DONE};
+    struct multifd_error err;
 
-    destination_release_round(destination);
-    message.round = destination->round;
-    return control_send(destination->control, &message, err);
+    if (!destination_all_synced(destination) ||
+        !atomic_exchange(&destination->takes_round, false)) {
+        return;
+    }
+    message.round = atomic_load(&destination->round) + 1;
+    /* Released first: what the source sends when it has heard must find the channels open. */
+    destination_release_round(destination, message.round);
+    if (control_send(destination->control, &message, &err) == 0) {
+        atomic_store(&destination->round, message.round);
+        session_wake(&destination->session, SESSION_AWAITS_CHANNELS);
+    }
+}
+
+struct round_wait {
+    struct multifd_destination *destination;
+    uint64_t round; /* that had ended before */
+};
+
+static bool has_ended(void *arg)
+{
+    const struct round_wait *wait = arg;
+
+    return atomic_load(&wait->destination->round) != wait->round;
+}
+
+static bool ended_or_message(void *arg)
+{
+    const struct round_wait *wait = arg;
+
+    return has_ended(arg) || control_has_message(wait->destination->control);
 }
 
 int destination_take_round(struct multifd_destination *destination, struct multifd_error *err)
 {
+    struct round_wait wait = {destination, atomic_load(&destination->round)};
+    struct session *session = &destination->session;
     struct multifd_error failure;
 
-    if (session_wait(&destination->session, SESSION_AWAITS_CHANNELS | SESSION_AWAITS_CONTROL,
-                     synced_or_message, destination, err) != 0) {
+    atomic_store(&destination->takes_round, true);
+    destination_end_round(destination);
+    if (session_wait(session, SESSION_AWAITS_CHANNELS | SESSION_AWAITS_CONTROL, ended_or_message,
+                     &wait, err) != 0) {
         return -1;
     }
-    if (destination_all_synced(destination)) {
-        return end_round(destination, err) != 0 ? -1 : 1;
+    /* A message without the end of a round finishes the session, unless a channel is just at it. */
+    if (!has_ended(&wait) && atomic_exchange(&destination->takes_round, false)) {
+        return finish(destination, &failure) != 0 ? session_abort(session, &failure, err) : 0;
     }
-    return finish(destination, &failure) != 0 ? session_abort(&destination->session, &failure, err)
-                                              : 0;
+    return session_wait(session, SESSION_AWAITS_CHANNELS, has_ended, &wait, err) != 0 ? -1 : 1;
 }

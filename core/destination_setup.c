@@ -3,6 +3,7 @@
 
 #include "core/base/checked.h"
 #include "core/base/error.h"
+#include "core/destination_round.h"
 #include "core/packet.h"
 #include "core/registration.h"
 
@@ -69,6 +70,8 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
     destination->config = (struct destination_channel_config){
         .session = session,
         .unsynced = &destination->unsynced,
+        .all_synced = destination_end_round,
+        .owner = destination,
         .reader = {.blocks = &session->blocks,
                    .method = method_table_get(&session->options.methods, message.hello.method),
                    .endpoint = session->endpoint,

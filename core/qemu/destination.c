@@ -13,6 +13,11 @@
 /* To find what has come before; what comes later is nobody's that matters. */
 #define LAST_LOOK_MS 1
 
+static void wake_main(void *session)
+{
+    session_wake(session, SESSION_AWAITS_CHANNELS);
+}
+
 int qemu_destination_configure(struct multifd_destination *destination, struct multifd_error *err)
 {
     struct session *session = &destination->session;
@@ -28,6 +33,8 @@ int qemu_destination_configure(struct multifd_destination *destination, struct m
     destination->config = (struct destination_channel_config){
         .session = session,
         .unsynced = &destination->unsynced,
+        .all_synced = wake_main,
+        .owner = session,
         .reader = {.blocks = &session->blocks,
                    .method = method_table_get(&options->methods, method),
                    .endpoint = session->endpoint,
@@ -249,7 +256,7 @@ static int end_round(struct multifd_destination *destination, struct multifd_err
         error_set_channel(err, find_ended(destination));
         return -1;
     }
-    destination_release_round(destination);
+    destination_release_round(destination, atomic_fetch_add(&destination->round, 1) + 1);
     return 1;
 }
 

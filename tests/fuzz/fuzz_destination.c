@@ -205,6 +205,11 @@ static void configure(struct packet_reader_config *reader, uint8_t choice, struc
     }
 }
 
+static void ignore_sync(void *owner)
+{
+    (void)owner;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct session session;
@@ -212,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct destination_channel_config config = {
         .session = &session,
         .unsynced = &unsynced,
+        .all_synced = ignore_sync,
         .reader = {.blocks = &session.blocks, .method = &checking_ops, .zero_pages = true}};
     struct destination_channel channel = {.config = &config};
     struct fake fake = {.base = {&fake_ops}, .channel = &channel};
