@@ -6,6 +6,7 @@
 #include "bench/client.h"
 #include "bench/measurement.h"
 #include "bench/results.h"
+#include "bench/server.h"
 
 #include <sched.h>
 
@@ -210,6 +211,35 @@ static void rounds_of_sessions(void **state)
     json_decref(rows);
 }
 
+/* It would wait for the source's channels without end: the watchdog tells. */
+static void server_whose_client_goes_before_its_session(void **state)
+{
+    struct bench_address address;
+    struct loopback *loopback;
+    struct multifd_error err;
+    struct peer *peer;
+    json_t *port;
+
+    (void)state;
+    watchdog_start(SECONDS, "a client that goes");
+    assert_int_equal(bench_address_parse(&address, "rdma:127.0.0.1", &err), 0);
+    loopback = loopback_start(&address, &peer, &err);
+    assert_non_null(loopback);
+    assert_int_equal(peer_send(peer,
+                               json_pack("{s:s,s:s,s:{}}", "measurement", "sync", "transport",
+                                         "rdma", "options"),
+                               &err),
+                     0);
+    assert_int_equal(peer_send(peer, json_pack("{s:i}", "bytes", 0), &err), 0);
+    port = peer_receive(peer, &err);
+    assert_true(json_integer_value(json_object_get(port, "port")) > 0);
+    json_decref(port);
+    peer_delete(&peer);
+    loopback_stop(&loopback);
+    watchdog_stop();
+    assert_int_equal(fabric_live_objects(), 0);
+}
+
 static void registration_by_pieces(void **state)
 {
     (void)state;
@@ -250,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup(damaged_messages_are_noticed, start),
         cmocka_unit_test_setup(bandwidth_beside_the_raw_loop, start),
         cmocka_unit_test_setup(rounds_of_sessions, start),
+        cmocka_unit_test_setup(server_whose_client_goes_before_its_session, start),
         cmocka_unit_test_setup(registration_by_pieces, start),
         cmocka_unit_test_setup(registration_that_fails_leaves_nothing, start),
     };

@@ -45,7 +45,7 @@ static int start(struct bandwidth_sink *sink, struct multifd_error *err)
                 peer_send_mark(sink->peer, "accepted", err) != 0)) {
         return -1;
     }
-    return session ? session_sink_accept(&sink->session, err) : 0;
+    return session ? session_sink_accept(&sink->session, sink->peer, err) : 0;
 }
 
 static int receive_raw(struct bandwidth_sink *sink, struct multifd_error *err)

@@ -34,6 +34,11 @@ struct peer *peer_new(int fd, struct multifd_error *err)
     return peer;
 }
 
+int peer_fd(const struct peer *peer)
+{
+    return peer->fd;
+}
+
 void peer_delete(struct peer **peer)
 {
     if (*peer == NULL) {

@@ -31,6 +31,9 @@ json_t *peer_receive(struct peer *peer, struct multifd_error *err);
 /* Waits up to timeout_ms for something to receive; whether there is. */
 bool peer_has_sent(struct peer *peer, int timeout_ms);
 
+/* The socket, to wait on. */
+int peer_fd(const struct peer *peer);
+
 /* Sends {"error": TEXT}, as far as it can. */
 void peer_send_error(struct peer *peer, const struct multifd_error *error);
 

@@ -31,7 +31,7 @@ static int accept_source(struct rounds_sink *sink, struct multifd_error *err)
         peer_send(sink->peer, json_pack("{s:i}", "port", port), err) != 0) {
         return -1;
     }
-    return session_sink_accept(&sink->session, err);
+    return session_sink_accept(&sink->session, sink->peer, err);
 }
 
 /* How long the round's pages have taken, by the time that stands in the first. */

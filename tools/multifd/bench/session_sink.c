@@ -2,6 +2,7 @@
 #include "session_sink.h"
 
 #include "clocks.h"
+#include "peer_watch.h"
 
 int session_sink_listen(struct session_sink *end, const struct bench_case *bench,
                         const struct bench_memory *memory, uint16_t *port,
@@ -21,14 +22,22 @@ int session_sink_listen(struct session_sink *end, const struct bench_case *bench
     return 0;
 }
 
-int session_sink_accept(struct session_sink *end, struct multifd_error *err)
+static void cancel(void *destination)
 {
-    while (!multifd_recv_all_channels_created(end->destination)) {
-        if (multifd_recv_new_channel(end->destination, err) != 0) {
-            return -1;
-        }
+    multifd_destination_cancel(destination, "the client has gone");
+}
+
+int session_sink_accept(struct session_sink *end, const struct peer *peer,
+                        struct multifd_error *err)
+{
+    struct peer_watch *watch = peer_watch_start(peer, cancel, end->destination, err);
+    int status = watch == NULL ? -1 : 0;
+
+    while (status == 0 && !multifd_recv_all_channels_created(end->destination)) {
+        status = multifd_recv_new_channel(end->destination, err);
     }
-    return 0;
+    peer_watch_stop(&watch);
+    return status;
 }
 
 int session_sink_round(struct session_sink *end, struct multifd_error *err)

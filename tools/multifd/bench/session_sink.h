@@ -5,6 +5,7 @@
 
 #include "bench_case.h"
 #include "bench_memory.h"
+#include "peer.h"
 
 struct session_sink {
     struct multifd_destination *destination;
@@ -15,8 +16,9 @@ int session_sink_listen(struct session_sink *end, const struct bench_case *bench
                         const struct bench_memory *memory, uint16_t *port,
                         struct multifd_error *err);
 
-/* Waits until the source and all its channels have come. */
-int session_sink_accept(struct session_sink *end, struct multifd_error *err);
+/* Waits until the source and all its channels have come, or the client has gone instead. */
+int session_sink_accept(struct session_sink *end, const struct peer *peer,
+                        struct multifd_error *err);
 
 /* Waits for the end of a round: 1; or of the session: 0; -1 on error. */
 int session_sink_round(struct session_sink *end, struct multifd_error *err);
