@@ -2,12 +2,16 @@
 """Our side of a migration: the command, with files in memory."""
 import contextlib
 import os
+import re
+import subprocess
 import time
 
 import session
 from contender import Contender, Failure, digest, ended_well, last_line
 
 SECONDS = 120
+LOOK_SECONDS = 0.02
+GIB = 1 << 30
 
 
 class Migration(Contender):
@@ -46,17 +50,24 @@ class Migration(Contender):
     def drive(self, place, port):
         began = time.monotonic()
         self.send = self.start('send', self.address(place, port), place.source, *self.words)
-        self.send.has_ended(SECONDS)
+        self.watch(SECONDS)
         wall = time.monotonic() - began
         result, self.send = self.send.wait(0), None
         report = ended_well(result, SECONDS).report()
         return {'values': {'own': report['total_ns'] / 1e9, 'wall': wall}, 'cpu': result.cpu,
-                'digest': digest(place.source), 'report': report}
+                'digest': self.digest(place.source), 'report': report}
+
+    def digest(self, path):
+        return digest(path)
+
+    def watch(self, seconds):
+        """Until the source ends."""
+        self.send.has_ended(seconds)
 
     def finish(self, place):
         result, self.recv = self.recv.wait(SECONDS), None
         report = ended_well(result, SECONDS).report()
-        return {'cpu': result.cpu, 'digest': digest(place.path('destination')), 'report': report}
+        return {'cpu': result.cpu, 'digest': self.digest(place.path('destination')), 'report': report}
 
     def clean(self, place):
         for program in filter(None, (self.send, self.recv)):
@@ -64,3 +75,65 @@ class Migration(Contender):
         self.send = self.recv = None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(place.path('destination'))
+
+
+class Sparse(Migration):
+    """A guest of which one part in 64 has content; what it takes for each GiB, and beside its memory."""
+
+    def __init__(self, multifd, channels, gib):
+        super().__init__(multifd, 'rdma', channels)
+        self.name = f'{self.name}, {gib} GiB'
+        self.words += ['--registration', 'on-demand']
+        self.gib = gib
+        self.most = [0, 0]      # MiB, of the destination and the source
+
+    def serve(self, place):
+        place.source = place.path('sparse')
+        make_sparse(place.source, self.gib)
+        self.most = [0, 0]
+        return super().serve(place)
+
+    def watch(self, seconds):
+        end = time.monotonic() + seconds
+        while not self.send.has_ended(LOOK_SECONDS) and time.monotonic() < end:
+            now = [memory_of(program.process.pid) for program in (self.recv, self.send)]
+            self.most = [max(pair) for pair in zip(self.most, now)]
+
+    def digest(self, path):
+        """Files of so many GiB are compared at the end instead: that takes less time."""
+
+    def drive(self, place, port):
+        told = super().drive(place, port)
+        values = {'own/GiB': told['values']['own'] / self.gib, 'memory': sum(self.most)}
+        return {**told, 'values': values}
+
+    def finish(self, place):
+        told = super().finish(place)
+        if subprocess.run(['cmp', place.source, place.path('destination')], check=False).returncode:
+            raise Failure('the destination has other memory than the source')
+        return told
+
+    def clean(self, place):
+        super().clean(place)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(place.path('sparse'))
+
+
+def make_sparse(path, gib):
+    """16 MiB of content at the start of each GiB, and holes."""
+    content = os.urandom(GIB // 64)
+    with open(path, 'wb') as file:
+        file.truncate(gib * GIB)
+        for at in range(gib):
+            file.seek(at * GIB)
+            file.write(content)
+
+
+def memory_of(pid):
+    """MiB that a process has in use, without the guest's, which is shared."""
+    try:
+        with open(f'/proc/{pid}/status', encoding='ascii') as file:
+            told = dict(re.findall(r'^(Rss\w+):\s+(\d+) kB$', file.read(), re.MULTILINE))
+    except FileNotFoundError:
+        return 0
+    return (int(told.get('RssAnon', 0)) + int(told.get('RssFile', 0))) / 1024

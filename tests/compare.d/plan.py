@@ -22,6 +22,8 @@ TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no lo
            'processor time has all of the setup in it')
 CACHED = ("ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
           'cache, ours is not')
+GROWN = ('growth: a sparse guest, 16 MiB of content in each GiB, registered on demand; memory: the most that '
+         "both processes used, without the guest's")
 LATENCIES = ('p50 of perftest is from one side to the other; ib_send_lat of a header stands for our SEND, '
              'twice where we wait for an answer, too')
 
@@ -151,6 +153,25 @@ class Migration(Group):
         return self.both_times(content, pairs)
 
 
+class Growth(Group):
+    """time for each GiB, and memory beside the guest's, of larger guests and of more channels"""
+    notes = (GROWN,)
+
+    def __init__(self, job, janitor):
+        super().__init__(job, janitor)
+        self.sizes = [ours.Sparse(self.multifd, 2, gib) for gib in (1, 4, 16)]
+        self.channels = [ours.Sparse(self.multifd, channels, 4) for channels in (1, 4, 16, 64)]
+
+    def contenders(self, content):
+        return self.sizes + self.channels
+
+    def rows(self, content):
+        for what, (first, *others) in (('size', self.sizes), ('channels', self.channels)):
+            for measure in ('own/GiB', 'memory'):
+                for other in others:
+                    yield Row(what, first.name, other.name, measure)
+
+
 class Sockets(Group):
     """whole migrations over TCP against QEMU's multifd, on the host itself"""
     nodes = 0
@@ -206,4 +227,4 @@ class Wire(Group):
 
 
 GROUPS = {group.__name__.lower(): group
-          for group in (Raw, Bandwidth, Latency, Migration, Sockets, Wire)}
+          for group in (Raw, Bandwidth, Latency, Migration, Growth, Sockets, Wire)}
