@@ -24,10 +24,14 @@ static void cover(uint8_t *host, uint64_t begin, uint64_t end)
 
     begin = (begin + page - 1) / page * page;
     end = end / page * page;
-    if (begin < end && end - begin >= HOLE_LEAST) {
-        (void)mmap(host + begin, (size_t)(end - begin), PROT_READ,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (begin >= end || end - begin < HOLE_LEAST ||
+        mmap(host + begin, (size_t)(end - begin), PROT_READ,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+        return;
     }
+    /* One page of zeros for 2 MiB, where the kernel has that: the look at them faults 512 times
+     * less. */
+    (void)madvise(host + begin, (size_t)(end - begin), MADV_HUGEPAGE);
 }
 
 void ram_holes_cover(int fd, void *host, uint64_t length)
