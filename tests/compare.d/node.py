@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Plays one group, in a lab node or on the host: node.py JOB, which is a JSON file:
 
-  {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "multifd": PATH,
-   "contents": {NAME: FILE}}
+  {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "memory": FOLDER or null,
+   "multifd": PATH, "contents": {NAME: FILE}}
 """
 import json
 import os
@@ -102,7 +102,7 @@ def main():
     with open(sys.argv[1], encoding='utf-8') as file:
         job = json.load(file)
     janitor = Janitor()
-    folder = tempfile.mkdtemp(prefix='compare-', dir='/dev/shm')
+    folder = tempfile.mkdtemp(prefix='compare-', dir=job['memory'] or '/dev/shm')
     janitor.tell('folder', folder)
     try:
         played = play(job, folder, janitor)

@@ -22,8 +22,8 @@ TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no lo
            'processor time has all of the setup in it')
 CACHED = ("ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
           'cache, ours is not')
-GROWN = ('growth: a sparse guest, 16 MiB of content in each GiB, registered on demand; memory: the most that '
-         "both processes used, without the guest's")
+GROWN = ('growth: a sparse guest, 16 MiB of content in each GiB; memory: the most anonymous memory that both '
+         "processes had; the guest's is in files")
 LATENCIES = ('p50 of perftest is from one side to the other; ib_send_lat of a header stands for our SEND, '
              'twice where we wait for an answer, too')
 
@@ -45,6 +45,7 @@ def latency(program, size, *more):
 class Group:
     """`nodes`: 0 is the host itself. `contents`: names of memory contents; None is none."""
     nodes = 1
+    room = None             # bytes of files in memory, where /dev/shm may be too small
     contents = (None,)
     notes = ()
 
@@ -154,7 +155,9 @@ class Migration(Group):
 
 
 class Growth(Group):
-    """time for each GiB, and memory beside the guest's, of larger guests and of more channels"""
+    """time for each GiB, and memory beside the guest's, of larger guests and of more channels, over TCP"""
+    nodes = 0
+    room = 64 << 30
     notes = (GROWN,)
 
     def __init__(self, job, janitor):
