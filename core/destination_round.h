@@ -13,9 +13,9 @@ void destination_release_round(struct multifd_destination *destination, uint64_t
 
 /*
  * Ends the round and tells the source if every channel has come to its SYNC, the calling thread
- * waits for that, and nobody else does it. Any thread; the argument is the destination.
+ * waits for that, and nobody else does it. Any thread; the owner is the destination.
  */
-void destination_end_round(void *destination);
+void destination_end_round(void *owner);
 
 /*
  * Waits until every channel has come to the end of a round, ends it and tells the source. Returns
