@@ -14,9 +14,10 @@
 #include <stdint.h>
 
 struct page_batch {
-    struct multifd_ram_block *block; /* NULL in a SYNC */
+    struct multifd_ram_block *block; /* NULL in a SYNC without pages */
     uint64_t packet_num;
-    uint32_t flags; /* MULTIFD_FLAG_SYNC or 0 */
+    uint32_t flags;         /* MULTIFD_FLAG_SYNC or 0 */
+    uint32_t sync_channels; /* of a SYNC, see struct multifd_packet */
     uint32_t num;
     uint64_t *offsets; /* room for the packet's pages */
 

@@ -85,14 +85,18 @@ static int sleep_once(const struct channel_loop *loop, uint32_t *slept_ms,
                       struct multifd_error *err)
 {
     struct transport_channel *channel = loop->channel;
-    struct pollfd fds[TRANSPORT_POLLFDS + 1];
+    struct pollfd fds[TRANSPORT_POLLFDS + 2];
     uint32_t num = channel->ops->pollfds(channel, fds);
     int sleep_ms = longest_sleep_ms(loop);
     int woken;
 
     fds[num] = (struct pollfd){.fd = loop->waker->fd, .events = POLLIN};
+    fds[num + 1] = (struct pollfd){.fd = -1};
+    if (loop->also_poll != NULL) {
+        loop->also_poll(loop->owner, &fds[num + 1]);
+    }
     end_turn(loop);
-    woken = poll(fds, num + 1, sleep_ms);
+    woken = poll(fds, num + 2, sleep_ms);
     begin_turn(loop);
     if (woken < 0) {
         waker_disarm(loop->waker, false);
@@ -100,7 +104,9 @@ static int sleep_once(const struct channel_loop *loop, uint32_t *slept_ms,
     }
     waker_disarm(loop->waker, fds[num].revents != 0);
     if (woken == 0) {
-        return keep_alive(loop, sleep_ms, slept_ms, err);
+        return channel->ops->wake(channel, NULL, err) != 0
+                   ? -1
+                   : keep_alive(loop, sleep_ms, slept_ms, err);
     }
     *slept_ms = 0;
     return channel->ops->wake(channel, fds, err);

@@ -3,6 +3,7 @@
 #ifndef MULTIFD_CHANNEL_LOOP_H
 #define MULTIFD_CHANNEL_LOOP_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,6 +32,12 @@ struct channel_loop {
      * for never. NULL is allowed.
      */
     uint64_t (*not_before)(void *owner);
+
+    /*
+     * One more descriptor to sleep on, as poll(2) takes it (fd -1: none now). The step looks at it
+     * by itself, without being told what poll has found. NULL is allowed.
+     */
+    void (*also_poll)(void *owner, struct pollfd *fd);
     void *owner;
 };
 

@@ -182,6 +182,15 @@ static void take_from_inbox(struct control *control, struct message *message)
     }
 }
 
+bool control_take(struct control *control, struct message *message)
+{
+    if (!control_has_message(control)) {
+        return false;
+    }
+    take_from_inbox(control, message);
+    return true;
+}
+
 int control_expect(struct control *control, enum message_type type, struct message *message,
                    struct multifd_error *err)
 {

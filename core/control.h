@@ -57,8 +57,11 @@ void control_set_handler(struct control *control, control_handler *handler, void
  */
 int control_send(struct control *control, const struct message *message, struct multifd_error *err);
 
-/* Whether a message waits for control_receive. */
+/* Whether a message waits for control_expect or control_take. */
 bool control_has_message(struct control *control);
+
+/* Takes the message that has waited longest; false when there is none. Main thread only. */
+bool control_take(struct control *control, struct message *message);
 
 /*
  * Waits for the next message, which must be of the given type. 0, or -1 with the session's error (a

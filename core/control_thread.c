@@ -80,10 +80,10 @@ static int take_messages(struct control *control, struct multifd_error *err)
     struct transport_message raw;
 
     if (control->inbox_num == CONTROL_INBOX) {
-        control->heard_ns = control->now_ns;
+        control->has_heard = true;
     }
     while (control->inbox_num < CONTROL_INBOX && channel->ops->receive(channel, &raw)) {
-        control->heard_ns = control->now_ns;
+        control->has_heard = true;
         if (take_message(control, &raw, err) != 0 || channel->ops->release(channel, err) != 0) {
             return -1;
         }
@@ -132,6 +132,10 @@ static int prove_life(struct control *control, uint64_t now, struct multifd_erro
         control->sent_ns = now;
         control->has_sent = false;
     }
+    if (control->has_heard) {
+        control->heard_ns = now;
+        control->has_heard = false;
+    }
     if (now - control->heard_ns >= silence_ns(control)) {
         return error_set(err, MULTIFD_ERROR_TIMEOUT, "the %s has been silent for %.1f s",
                          control->session->peer, (double)(now - control->heard_ns) / 1e9);
@@ -168,18 +172,37 @@ static int sleep_for(struct control *control, int most_ms, struct multifd_error 
     struct transport_channel *channel = control->channel;
     struct pollfd fds[TRANSPORT_POLLFDS + 1];
     uint32_t num = channel->ops->pollfds(channel, fds);
+    int woken;
 
     fds[num] = (struct pollfd){.fd = control->waker.fd, .events = POLLIN};
     pthread_mutex_unlock(&control->lock);
     session_wake(control->session, SESSION_AWAITS_CONTROL);
-    if (poll(fds, num + 1, most_ms) < 0) {
+    woken = poll(fds, num + 1, most_ms);
+    if (woken < 0) {
         for (uint32_t i = 0; i <= num; i++) {
             fds[i].revents = 0; /* interrupted: undefined */
         }
     }
     pthread_mutex_lock(&control->lock);
     waker_disarm(&control->waker, fds[num].revents != 0);
-    return channel->ops->wake(channel, fds, err);
+    return channel->ops->wake(channel, woken == 0 ? NULL : fds, err);
+}
+
+/*
+ * Takes in what ended a sleep, and wakes the main thread for it, which may be waiting for nothing
+ * else, before this thread sees to itself.
+ */
+static int hand_on(struct control *control, struct multifd_error *err)
+{
+    if (pump(control, err) != 0) {
+        return -1;
+    }
+    if (control->inbox_num != 0) {
+        pthread_mutex_unlock(&control->lock);
+        session_wake(control->session, SESSION_AWAITS_CONTROL);
+        pthread_mutex_lock(&control->lock);
+    }
+    return 0;
 }
 
 /* One turn: takes in, proves life, sleeps. 0 to go on, 1 to end, -1 with *err when broken. */
@@ -192,7 +215,7 @@ static int turn(struct control *control, struct multifd_error *err)
 
     /* Armed first, so that what comes after this look wakes us again. */
     waker_arm(&control->waker);
-    now = control->now_ns = clock_now_ns();
+    now = clock_now_ns();
     settle_ns = settles_at(control);
     settled = settle_ns <= now;
     if (channel->ops->arm(channel, control->last_sent || control->awaits_drain, err) != 0 ||
@@ -212,7 +235,11 @@ static int turn(struct control *control, struct multifd_error *err)
     if (control->stop || session_has_failed(control->session)) {
         return 1;
     }
-    return sleep_for(control, clock_ms_between(now, next_deadline(control, settle_ns, now)), err);
+    if (sleep_for(control, clock_ms_between(now, next_deadline(control, settle_ns, now)), err) !=
+        0) {
+        return -1;
+    }
+    return hand_on(control, err);
 }
 
 /*
@@ -246,8 +273,8 @@ static void report_failure(struct control *control)
     int status = 0;
 
     session_error(control->session, &error);
-    if (error.code == MULTIFD_ERROR_PEER) {
-        return; /* it knows */
+    if (error.code == MULTIFD_ERROR_PEER || session_is_committed(control->session)) {
+        return; /* it knows, or would take it for a promise */
     }
     silent = error.code == MULTIFD_ERROR_TIMEOUT;
     message.error.code = error.code;

@@ -24,10 +24,10 @@ struct control {
     control_handler *handler;
     void *handler_opaque;
     uint32_t timeout_ms;
-    uint64_t now_ns; /* the thread's last look at the clock */
     uint64_t heard_ns;
     uint64_t sent_ns;
-    bool has_sent; /* since the thread's last look: sent_ns is to be set */
+    bool has_heard; /* since the thread's last look at the clock: heard_ns is to be set */
+    bool has_sent;  /* the same of sent_ns */
     bool stop;
     bool broken;
     bool last_sent;  /* control_send_last */

@@ -24,8 +24,7 @@ struct multifd_destination {
     uint8_t uuid[GREETING_UUID_BYTES];        /* the session's, chosen by the source */
     uint32_t verify;
     uint32_t channels_wanted; /* as the source said */
-    atomic_uint unsynced;     /* channels that have not come to the SYNC of this round */
-    atomic_bool takes_round;  /* the calling thread waits for the round's end, see end_round */
+    struct round_gate gate;   /* who ends a round */
     struct control *control;
     struct registrar *registrar;
     struct destination_channel *channels[MULTIFD_CHANNELS_MAX];

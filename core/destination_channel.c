@@ -15,8 +15,8 @@ struct destination_channel {
     struct waker waker;
     struct worker worker;
     atomic_bool stop;
-    _Atomic uint64_t synced;   /* rounds that have come to their SYNC */
-    _Atomic uint64_t released; /* rounds that may be left behind */
+    _Atomic uint64_t synced;   /* the last round of which its SYNC has come here */
+    _Atomic uint64_t released; /* the last round that may be left behind */
     atomic_bool ended;         /* closed by a source that is QEMU's */
 
     /* The thread's own; `channel` is freed by destination_channel_disconnect. */
@@ -41,7 +41,7 @@ void destination_channel_profile(const struct destination_channel_config *config
 /* Between its SYNC and its release a channel applies nothing. */
 static bool at_sync(const struct destination_channel *channel)
 {
-    return atomic_load(&channel->synced) != atomic_load(&channel->released);
+    return atomic_load(&channel->synced) > atomic_load(&channel->released);
 }
 
 /*
@@ -73,6 +73,30 @@ static int begin_packet(struct destination_channel *channel, bool *begun, struct
     return packet_reader_begin(&channel->reader, &message, err);
 }
 
+/*
+ * The SYNC is of the round behind the one released last: the source has heard that that one was
+ * applied before it began this one, and it is told so after the release.
+ */
+static int come_to_sync(struct destination_channel *channel, struct multifd_error *err)
+{
+    const struct destination_channel_config *config = channel->config;
+    uint32_t named = channel->reader.packet.sync_channels;
+    uint32_t channels = named == 0 ? config->channels : named;
+    uint64_t round = atomic_load(&channel->released) + 1;
+    bool last;
+
+    atomic_store(&channel->synced, round);
+    if (channels > config->channels || !round_gate_arrive(config->gate, channels, &last)) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "packet refused: SYNC of %u channels, which are not those of this round",
+                         channels);
+    }
+    if (last) {
+        config->all_synced(config->owner, round);
+    }
+    return 0;
+}
+
 static int end_packet(struct destination_channel *channel, struct multifd_error *err)
 {
     const struct multifd_packet *packet = &channel->reader.packet;
@@ -85,11 +109,8 @@ static int end_packet(struct destination_channel *channel, struct multifd_error 
     channel_counters_add(&channel->counters, packet->normal_pages, packet->zero_pages,
                          channel->config->reader.page_size,
                          channel->length + (uint64_t)packet->next_packet_size);
-    if ((packet->flags & MULTIFD_FLAG_SYNC) != 0) {
-        atomic_fetch_add(&channel->synced, 1);
-        if (atomic_fetch_sub(channel->config->unsynced, 1) == 1) {
-            channel->config->all_synced(channel->config->owner);
-        }
+    if ((packet->flags & MULTIFD_FLAG_SYNC) != 0 && come_to_sync(channel, err) != 0) {
+        return -1;
     }
     channel->length = 0;
     return channel->channel->ops->release(channel->channel, err);

@@ -7,13 +7,15 @@
 #define MULTIFD_DESTINATION_CHANNEL_H
 
 #include "core/packet_reader.h"
+#include "core/round_gate.h"
 #include "core/session.h"
 
 /* Constant while channels exist, but for what is atomic. */
 struct destination_channel_config {
     struct session *session;
-    atomic_uint *unsynced; /* counted down; whoever comes to its SYNC last calls all_synced */
-    void (*all_synced)(void *owner); /* on that channel's thread */
+    uint32_t channels;       /* of the session */
+    struct round_gate *gate; /* whoever comes to its SYNC last calls all_synced */
+    void (*all_synced)(void *owner, uint64_t round); /* on that channel's thread */
     void *owner;
     struct packet_reader_config reader;
 };

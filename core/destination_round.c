@@ -65,61 +65,44 @@ static int finish(struct multifd_destination *destination, struct multifd_error 
     return control_send_last(destination->control, &message, err);
 }
 
-bool destination_all_synced(const struct multifd_destination *destination)
-{
-    return atomic_load(&destination->unsynced) == 0;
-}
-
 void destination_release_round(struct multifd_destination *destination, uint64_t round)
 {
-    struct session_times *times = &destination->session.times;
-
     PROBE_ROUND_APPLIED(round);
-    counter_set(&times->syncs, round);
-    counter_set(&times->last_sync, clock_now_ns());
-    atomic_store(&destination->unsynced, destination->channels_wanted);
+    counter_set(&destination->session.times.syncs, round);
+    round_gate_reset(&destination->gate);
     for (uint32_t i = 0; i < destination->channels_wanted; i++) {
         destination_channel_release(destination->channels[i], round);
     }
 }
 
-/*
- * Whoever sees last that every channel has come to its SYNC and that the calling thread waits for
- * it ends the round: mostly a channel, so that the source is told without a switch of threads
- * before. Stores and loads are sequentially consistent. The last channel counts down before it
- * looks at takes_round, the calling thread sets that before it looks at the count: one of them sees
- * both, and the exchange leaves it to one. A channel that gets here late, when the calling thread
- * has ended the round, has not come to the next SYNC, so that the count is not 0.
- */
-void destination_end_round(void *owner)
+void destination_end_round(void *owner, uint64_t round)
 {
     struct multifd_destination *destination = owner;
-    struct message message = {.type = MESSAGE_SYNC_DONE};
+    struct message message = {.type = MESSAGE_SYNC_DONE, .round = round};
     struct multifd_error err;
 
-    if (!destination_all_synced(destination) ||
-        !atomic_exchange(&destination->takes_round, false)) {
+    if (!round_gate_claim(&destination->gate, round)) {
         return;
     }
-    message.round = atomic_load(&destination->round) + 1;
     /* Released first: what the source sends when it has heard must find the channels open. */
-    destination_release_round(destination, message.round);
+    destination_release_round(destination, round);
     if (control_send(destination->control, &message, &err) == 0) {
-        atomic_store(&destination->round, message.round);
+        counter_set(&destination->session.times.last_sync, clock_now_ns());
+        atomic_store(&destination->round, round);
         session_wake(&destination->session, SESSION_AWAITS_CHANNELS);
     }
 }
 
 struct round_wait {
     struct multifd_destination *destination;
-    uint64_t round; /* that had ended before */
+    uint64_t round; /* that is to end */
 };
 
 static bool has_ended(void *arg)
 {
     const struct round_wait *wait = arg;
 
-    return atomic_load(&wait->destination->round) != wait->round;
+    return atomic_load(&wait->destination->round) == wait->round;
 }
 
 static bool ended_or_message(void *arg)
@@ -131,18 +114,20 @@ static bool ended_or_message(void *arg)
 
 int destination_take_round(struct multifd_destination *destination, struct multifd_error *err)
 {
-    struct round_wait wait = {destination, atomic_load(&destination->round)};
+    struct round_wait wait = {destination, atomic_load(&destination->round) + 1};
     struct session *session = &destination->session;
     struct multifd_error failure;
 
-    atomic_store(&destination->takes_round, true);
-    destination_end_round(destination);
+    round_gate_await(&destination->gate, wait.round);
+    if (round_gate_is_complete(&destination->gate)) {
+        destination_end_round(destination, wait.round);
+    }
     if (session_wait(session, SESSION_AWAITS_CHANNELS | SESSION_AWAITS_CONTROL, ended_or_message,
                      &wait, err) != 0) {
         return -1;
     }
     /* A message without the end of a round finishes the session, unless a channel is just at it. */
-    if (!has_ended(&wait) && atomic_exchange(&destination->takes_round, false)) {
+    if (!has_ended(&wait) && round_gate_claim(&destination->gate, wait.round)) {
         return finish(destination, &failure) != 0 ? session_abort(session, &failure, err) : 0;
     }
     return session_wait(session, SESSION_AWAITS_CHANNELS, has_ended, &wait, err) != 0 ? -1 : 1;

@@ -5,17 +5,14 @@
 
 #include "core/destination.h"
 
-/* Whether every channel has come to the SYNC of the round. */
-bool destination_all_synced(const struct multifd_destination *destination);
-
 /* Counts the round as ended and lets the channels go on behind its SYNC. */
 void destination_release_round(struct multifd_destination *destination, uint64_t round);
 
 /*
- * Ends the round and tells the source if every channel has come to its SYNC, the calling thread
- * waits for that, and nobody else does it. Any thread; the owner is the destination.
+ * Every channel has come to the SYNC of that round: ends it and tells the source, if the calling
+ * thread waits for that and nobody else does it. Any thread; the owner is the destination.
  */
-void destination_end_round(void *owner);
+void destination_end_round(void *owner, uint64_t round);
 
 /*
  * Waits until every channel has come to the end of a round, ends it and tells the source. Returns

@@ -66,10 +66,10 @@ static int take_hello(struct multifd_destination *destination, struct multifd_er
     session->options.registration = message.hello.registration;
     destination->verify = message.hello.verify;
     destination->channels_wanted = message.hello.channels;
-    atomic_store(&destination->unsynced, message.hello.channels);
     destination->config = (struct destination_channel_config){
         .session = session,
-        .unsynced = &destination->unsynced,
+        .channels = message.hello.channels,
+        .gate = &destination->gate,
         .all_synced = destination_end_round,
         .owner = destination,
         .reader = {.blocks = &session->blocks,

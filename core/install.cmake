@@ -13,6 +13,7 @@ install(TARGETS multifd_static EXPORT multifdStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES
   ${CMAKE_CURRENT_LIST_DIR}/include/multifd.h
+  ${CMAKE_CURRENT_LIST_DIR}/include/multifd_bridge.h
   ${CMAKE_CURRENT_LIST_DIR}/include/multifd_error.h
   ${CMAKE_CURRENT_LIST_DIR}/include/multifd_method.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -309,6 +309,30 @@ static void decode_error(struct reader *from, struct message *message)
     }
 }
 
+static void encode_bridge_hello(struct writer *to, const struct message *message)
+{
+    write32(to, message->bridge_hello.timeout_ms);
+    write32(to, message->bridge_hello.channels);
+    write32(to, message->bridge_hello.blocks);
+}
+
+static void decode_bridge_hello(struct reader *from, struct message *message)
+{
+    message->bridge_hello.timeout_ms = read32(from);
+    message->bridge_hello.channels = read_bounded(from, MULTIFD_CHANNELS_MAX);
+    message->bridge_hello.blocks = read_bounded(from, MULTIFD_BLOCKS_MAX);
+}
+
+static void encode_main_bytes(struct writer *to, const struct message *message)
+{
+    write64(to, message->main_bytes);
+}
+
+static void decode_main_bytes(struct reader *from, struct message *message)
+{
+    message->main_bytes = read64(from);
+}
+
 static void encode_nothing(struct writer *to, const struct message *message)
 {
     (void)to;
@@ -340,6 +364,9 @@ static const struct {
     [MESSAGE_ERROR] = {"ERROR", encode_error, decode_error},
     [MESSAGE_PING] = {"PING", encode_nothing, decode_nothing},
     [MESSAGE_STAGING] = {"STAGING", encode_staging, decode_staging},
+    [MESSAGE_BRIDGE_HELLO] = {"BRIDGE_HELLO", encode_bridge_hello, decode_bridge_hello},
+    [MESSAGE_BRIDGE_READY] = {"BRIDGE_READY", encode_main_bytes, decode_main_bytes},
+    [MESSAGE_BRIDGE_COMMIT] = {"BRIDGE_COMMIT", encode_nothing, decode_nothing},
 };
 
 uint32_t message_encode(const struct message *message, uint8_t *out)

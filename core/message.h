@@ -37,6 +37,9 @@ enum message_type {
     MESSAGE_ERROR,          /* either: it has failed */
     MESSAGE_PING,           /* either: it is alive */
     MESSAGE_STAGING,        /* destination: where a channel's payloads go */
+    MESSAGE_BRIDGE_HELLO,   /* bridges, destination: agreed, and its blocks follow */
+    MESSAGE_BRIDGE_READY,   /* destination: QEMU has all but the last bytes of its main stream */
+    MESSAGE_BRIDGE_COMMIT,  /* source: those may be handed to it */
     MESSAGE_TYPES
 };
 
@@ -83,6 +86,13 @@ struct message_staging {
     uint32_t key;
 };
 
+/* The fields of a bridge's answer to HELLO. */
+struct message_bridge_hello {
+    uint32_t timeout_ms;
+    uint32_t channels; /* that the QEMU there was told to use, 0: not known */
+    uint32_t blocks;   /* that RAM_BLOCKS will list */
+};
+
 struct message_totals {
     uint64_t packets;
     uint64_t normal_pages;
@@ -114,6 +124,8 @@ struct message {
         struct message_totals totals; /* FINISH and FINISH_OK */
         struct message_digest digest;
         struct message_error error;
+        struct message_bridge_hello bridge_hello;
+        uint64_t main_bytes; /* BRIDGE_READY: of the main stream, that have come */
     };
 };
 

@@ -16,7 +16,8 @@ enum field {
     AT_NEXT_PACKET_SIZE = 20,
     AT_PACKET_NUM = 24,
     AT_ZERO_PAGES = 32,
-    AT_RESERVED = 36,
+    AT_SYNC_CHANNELS = 36,
+    AT_RESERVED = 40,
     AT_RAMBLOCK = 64,
 };
 
@@ -67,12 +68,19 @@ uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *norm
     put_be32(out + AT_NEXT_PACKET_SIZE, packet->next_packet_size);
     put_be64(out + AT_PACKET_NUM, packet->packet_num);
     put_be32(out + AT_ZERO_PAGES, packet->zero_pages);
+    put_be32(out + AT_SYNC_CHANNELS, packet->sync_channels);
     memset(out + AT_RESERVED, 0, AT_RAMBLOCK - AT_RESERVED);
     memcpy(out + AT_RAMBLOCK, packet->ramblock, name);
     memset(out + AT_RAMBLOCK + name, 0, PACKET_NAME_BYTES - name);
     offsets = put_offsets(offsets, normal, packet->normal_pages);
     offsets = put_offsets(offsets, zero, packet->zero_pages);
     return (uint32_t)(offsets - out);
+}
+
+void packet_mark_sync(uint8_t *out, uint32_t sync_channels)
+{
+    put_be32(out + AT_FLAGS, get_be32(out + AT_FLAGS) | MULTIFD_FLAG_SYNC);
+    put_be32(out + AT_SYNC_CHANNELS, sync_channels);
 }
 
 uint32_t packet_pad(uint8_t *out, uint32_t length, uint32_t page_count)
@@ -104,7 +112,8 @@ static int check_zero(const uint8_t *bytes, size_t at, size_t end, const char *o
     return malformed(err, otherwise, at);
 }
 
-static int check_start(const uint8_t *bytes, size_t length, struct multifd_error *err)
+static int check_start(const uint8_t *bytes, size_t length, enum packet_form form,
+                       struct multifd_error *err)
 {
     if (length < PACKET_FIXED) {
         return malformed(err, "truncated, length", length);
@@ -120,7 +129,8 @@ static int check_start(const uint8_t *bytes, size_t length, struct multifd_error
     if ((get_be32(bytes + AT_FLAGS) & ~PACKET_FLAGS_KNOWN) != 0) {
         return malformed(err, "unknown flags", get_be32(bytes + AT_FLAGS));
     }
-    return check_zero(bytes, AT_RESERVED, AT_RAMBLOCK, "reserved byte set, at", err);
+    return check_zero(bytes, form == PACKET_EXACT ? AT_RESERVED : AT_SYNC_CHANNELS, AT_RAMBLOCK,
+                      "reserved byte set, at", err);
 }
 
 static int check_counts(const uint8_t *bytes, uint32_t page_count, struct multifd_error *err)
@@ -166,9 +176,6 @@ static int check_sense(const uint8_t *bytes, struct multifd_error *err)
     uint32_t zero = get_be32(bytes + AT_ZERO_PAGES);
     uint32_t flags = get_be32(bytes + AT_FLAGS);
 
-    if ((flags & MULTIFD_FLAG_SYNC) != 0 && normal + zero != 0) {
-        return malformed(err, "SYNC with pages,", normal + zero);
-    }
     if ((flags & MULTIFD_FLAG_SYNC) == 0 && normal + zero == 0) {
         return malformed(err, "neither pages nor SYNC, flags", flags);
     }
@@ -177,6 +184,23 @@ static int check_sense(const uint8_t *bytes, struct multifd_error *err)
     }
     if (normal == 0 && (flags & MULTIFD_FLAG_COMPRESSION_MASK) != 0) {
         return malformed(err, "a method without pages, flags", flags);
+    }
+    return 0;
+}
+
+/* In a stream a SYNC is a packet of its own; in a message it says of how many channels. */
+static int check_sync(const uint8_t *bytes, enum packet_form form, struct multifd_error *err)
+{
+    uint32_t pages = get_be32(bytes + AT_NORMAL_PAGES) + get_be32(bytes + AT_ZERO_PAGES);
+    bool is_sync = (get_be32(bytes + AT_FLAGS) & MULTIFD_FLAG_SYNC) != 0;
+    uint32_t channels = get_be32(bytes + AT_SYNC_CHANNELS);
+
+    if (form == PACKET_STREAM && is_sync && pages != 0) {
+        return malformed(err, "SYNC with pages,", pages);
+    }
+    if (form == PACKET_EXACT && is_sync != (channels != 0)) {
+        return malformed(err, is_sync ? "SYNC, and sync_channels" : "no SYNC, but sync_channels",
+                         channels);
     }
     return 0;
 }
@@ -196,9 +220,10 @@ static int check_name(const uint8_t *bytes, struct multifd_error *err)
 int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum packet_form form,
                   struct multifd_packet *packet, uint64_t *offsets, struct multifd_error *err)
 {
-    if (check_start(bytes, length, err) != 0 || check_counts(bytes, page_count, err) != 0 ||
+    if (check_start(bytes, length, form, err) != 0 || check_counts(bytes, page_count, err) != 0 ||
         check_length(bytes, length, page_count, form, err) != 0 || check_name(bytes, err) != 0 ||
-        (form != PACKET_QEMU && check_sense(bytes, err) != 0)) {
+        (form != PACKET_QEMU && check_sense(bytes, err) != 0) ||
+        check_sync(bytes, form, err) != 0) {
         return -1;
     }
     packet->magic = get_be32(bytes + AT_MAGIC);
@@ -209,6 +234,7 @@ int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum
     packet->next_packet_size = get_be32(bytes + AT_NEXT_PACKET_SIZE);
     packet->packet_num = get_be64(bytes + AT_PACKET_NUM);
     packet->zero_pages = get_be32(bytes + AT_ZERO_PAGES);
+    packet->sync_channels = get_be32(bytes + AT_SYNC_CHANNELS);
     memcpy(packet->ramblock, bytes + AT_RAMBLOCK, PACKET_NAME_BYTES);
     get_offsets(bytes + PACKET_FIXED, packet->normal_pages + packet->zero_pages, offsets);
     if (packet->normal_pages == 0) { /* see PACKET_QEMU */

@@ -13,9 +13,9 @@
  *       20    4 next_packet_size
  *       24    8 packet_num
  *       32    4 zero_pages
- *       36   28 reserved, 0
- *       64  256 ramblock, NUL-terminated
- *      320  8*n offsets: normal pages, then zero pages
+ *       36    4 sync_channels: of a SYNC in a message, how many channels get one; else 0, as in
+ * QEMU 40   24 reserved, 0 64  256 ramblock, NUL-terminated 320  8*n offsets: normal pages, then
+ * zero pages
  *
  * A message carries just the offsets in use: its length says the same as the two counts. Over a
  * byte stream, as in QEMU, there is always room for pages_alloc of them.
@@ -36,8 +36,10 @@
 
 /* Who has sent a header, and so what it may look like. */
 enum packet_form {
-    PACKET_EXACT,  /* multifd, in a message that is as long as the header */
-    PACKET_STREAM, /* multifd, over a byte stream: unused offsets are 0 */
+    /* multifd, in a message that is as long as the header; SYNC may come with the last pages. */
+    PACKET_EXACT,
+    /* multifd, over a byte stream: unused offsets are 0, a SYNC is a packet of its own. */
+    PACKET_STREAM,
     /*
      * QEMU. What is not in use may hold anything, since QEMU 7.2 fills one header again and again:
      * next_packet_size, ramblock and the offsets in a packet without pages. There may be pages and
@@ -64,6 +66,9 @@ uint32_t packet_bytes(uint32_t offsets_num);
  */
 uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *normal,
                        const uint64_t *zero, uint8_t *out);
+
+/* Makes a header that was encoded a SYNC, with or without pages; see sync_channels. */
+void packet_mark_sync(uint8_t *out, uint32_t sync_channels);
 
 /*
  * Makes a header that was encoded as long as one with page_count offsets. Returns its new length.

@@ -88,7 +88,7 @@ void packet_writer_fini(struct packet_writer *writer)
 
 /* Sets the parameters as a method finds them in send_prepare, but for the pages. */
 static void begin_packet(struct packet_writer *writer, const struct multifd_ram_block *block,
-                         uint64_t packet_num, uint32_t flags, uint8_t *packet)
+                         uint64_t packet_num, uint8_t *packet)
 {
     struct multifd_send_params *p = &writer->params;
 
@@ -97,7 +97,7 @@ static void begin_packet(struct packet_writer *writer, const struct multifd_ram_
     p->normal_num = 0;
     p->zero_num = 0;
     p->packet_num = packet_num;
-    p->flags = flags;
+    p->flags = 0;
     p->next_packet_size = 0;
     p->iovs_num = 1;
     p->packet = packet;
@@ -214,12 +214,11 @@ static bool goes_as_it_is(const struct multifd_send_params *p)
            (p->write_flags & MULTIFD_WRITE_FLAG_ZERO_COPY) != 0;
 }
 
-int packet_writer_compose(struct packet_writer *writer, const struct page_batch *batch,
-                          uint8_t *packet, struct multifd_error *err)
+static int compose_pages(struct packet_writer *writer, const struct page_batch *batch,
+                         struct multifd_error *err)
 {
     struct multifd_send_params *p = &writer->params;
 
-    begin_packet(writer, batch->block, batch->packet_num, 0, packet);
     take_pages(writer, batch);
     if (p->normal_num == 0) {
         multifd_send_fill_packet(p);
@@ -231,8 +230,15 @@ int packet_writer_compose(struct packet_writer *writer, const struct page_batch 
     return goes_as_it_is(p) ? write_pages(writer, batch->block, err) : write_payload(writer, err);
 }
 
-void packet_writer_compose_sync(struct packet_writer *writer, uint64_t packet_num, uint8_t *packet)
+int packet_writer_compose(struct packet_writer *writer, const struct page_batch *batch,
+                          uint8_t *packet, struct multifd_error *err)
 {
-    begin_packet(writer, NULL, packet_num, MULTIFD_FLAG_SYNC, packet);
-    multifd_send_fill_packet(&writer->params);
+    begin_packet(writer, batch->block, batch->packet_num, packet);
+    if (compose_pages(writer, batch, err) != 0) {
+        return -1;
+    }
+    if ((batch->flags & MULTIFD_FLAG_SYNC) != 0) {
+        packet_mark_sync(packet, batch->sync_channels); /* it is not the method's */
+    }
+    return 0;
 }

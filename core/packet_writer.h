@@ -67,11 +67,8 @@ void packet_writer_fini(struct packet_writer *writer);
  */
 void packet_writer_look(struct packet_writer *writer, struct page_batch *batch);
 
-/* Composes a packet of the batch's pages in `packet`; params.packet_len is then its length. */
+/* Composes the batch's packet in `packet`; params.packet_len is then its length. */
 int packet_writer_compose(struct packet_writer *writer, const struct page_batch *batch,
                           uint8_t *packet, struct multifd_error *err);
-
-/* Composes a SYNC. */
-void packet_writer_compose_sync(struct packet_writer *writer, uint64_t packet_num, uint8_t *packet);
 
 #endif

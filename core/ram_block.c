@@ -59,16 +59,22 @@ struct multifd_ram_block *ram_table_add(struct ram_table *table, const char *nam
     return block;
 }
 
+void ram_table_cut(struct ram_table *table, uint32_t num)
+{
+    while (table->num > num) {
+        struct multifd_ram_block *last = table->blocks[--table->num];
+
+        page_bitmap_delete(&last->received);
+        free(last->pieces);
+        free(last);
+    }
+}
+
 void ram_table_clear(struct ram_table *table)
 {
-    for (uint32_t i = 0; i < table->num; i++) {
-        page_bitmap_delete(&table->blocks[i]->received);
-        free(table->blocks[i]->pieces);
-        free(table->blocks[i]);
-    }
+    ram_table_cut(table, 0);
     free(table->blocks);
     table->blocks = NULL;
-    table->num = 0;
 }
 
 struct multifd_ram_block *ram_table_find(const struct ram_table *table, const char *name)
@@ -96,7 +102,7 @@ uint64_t ram_table_bytes(const struct ram_table *table)
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < table->num; i++) {
-        bytes += table->blocks[i]->length;
+        bytes += table->blocks[i]->elsewhere ? 0 : table->blocks[i]->length;
     }
     return bytes;
 }

@@ -10,6 +10,7 @@
 
 #include <multifd.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/page_bitmap.h"
@@ -40,6 +41,7 @@ struct multifd_ram_block {
     uint32_t piece_shift; /* a piece is 2^piece_shift bytes, the last may be shorter */
     uint32_t pieces_num;
     struct ram_piece *pieces;
+    bool elsewhere; /* source: only the destination has memory of it that is known; no host */
     struct page_bitmap *received; /* destination, of memory that was fresh; NULL: not kept */
 };
 
@@ -65,7 +67,10 @@ struct multifd_ram_block *ram_table_find(const struct ram_table *table, const ch
 /* Exchanges a block with the one that has that index. */
 void ram_table_move(struct ram_table *table, struct multifd_ram_block *block, uint32_t index);
 
-/* Bytes of all blocks. */
+/* Frees the blocks from that index on; none of their pieces is registered. */
+void ram_table_cut(struct ram_table *table, uint32_t num);
+
+/* Bytes of all blocks that this side has memory of. */
 uint64_t ram_table_bytes(const struct ram_table *table);
 
 /* Splits a block into pieces of 2^shift bytes, none registered yet. */

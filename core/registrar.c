@@ -311,7 +311,9 @@ static bool register_run(struct registrar *registrar, const struct piece_run *ru
         return false;
     }
     for (uint32_t i = 0; i < run->num; i++) {
-        if (!register_piece(registrar, block, run->first + i)) {
+        if (block->elsewhere) { /* what is written to it does not lie in it */
+            add_state(registrar, piece_of(registrar, run, i), PIECE_REGISTERED);
+        } else if (!register_piece(registrar, block, run->first + i)) {
             return false;
         }
     }

@@ -233,6 +233,34 @@ bool session_finish(struct session *session)
     return finished;
 }
 
+bool session_commit(struct session *session)
+{
+    bool alive;
+
+    pthread_mutex_lock(&session->lock);
+    alive = atomic_load(&session->state) == SESSION_ALIVE;
+    session->committed = session->committed || alive;
+    pthread_mutex_unlock(&session->lock);
+    return alive;
+}
+
+void session_take_back(struct session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->committed = false;
+    pthread_mutex_unlock(&session->lock);
+}
+
+bool session_is_committed(struct session *session)
+{
+    bool committed;
+
+    pthread_mutex_lock(&session->lock);
+    committed = session->committed;
+    pthread_mutex_unlock(&session->lock);
+    return committed;
+}
+
 int session_abort(struct session *session, const struct multifd_error *failure,
                   struct multifd_error *err)
 {

@@ -45,12 +45,13 @@ struct session {
     struct multifd_error error; /* under lock; the first */
     struct multifd_error ended; /* under lock; held back, code MULTIFD_OK if there is none */
     uint64_t ended_ns;          /* under lock; since when */
+    bool committed;             /* under lock; session_commit */
 
     /*
-     * Woken when the session fails: the main thread, the control connection, the channels. Under
-     * lock.
+     * Woken when the session fails: the main thread, the control connection, the channels, and a
+     * bridge's main connection. Under lock.
      */
-    struct waker *wakers[MULTIFD_CHANNELS_MAX + 2];
+    struct waker *wakers[MULTIFD_CHANNELS_MAX + 3];
     uint32_t wakers_num;
 };
 
@@ -101,6 +102,17 @@ uint64_t session_settles_at(struct session *session);
 
 /* Makes an error that is held back the session's. */
 void session_settle(struct session *session);
+
+/*
+ * A bridge's point of no return: what fails from now on is not told to the other side, for which
+ * being told means that this side will not go on. False, and nothing changes, when the session has
+ * failed: either the failure came first, and is told, or this did.
+ */
+bool session_commit(struct session *session);
+bool session_is_committed(struct session *session);
+
+/* It did not come to that: from now on a failure is told again. */
+void session_take_back(struct session *session);
 
 /* After this no failure is taken any more. False when the session has failed already. */
 bool session_finish(struct session *session);

@@ -122,9 +122,11 @@ static int start_batch(struct multifd_source *source, struct multifd_ram_block *
 
 static void hand_over(struct multifd_source *source)
 {
+    bool more = source->batch->flags == 0;
+
     source->batch->packet_num = source->packet_num++;
     source->batch = NULL;
-    source_channel_publish(source->channels[source->current], true);
+    source_channel_publish(source->channels[source->current], more);
 }
 
 static int refuse_page(struct multifd_source *source, const struct multifd_ram_block *block,
@@ -207,29 +209,83 @@ static bool has_room(void *arg)
     return source_channel_reserve(wait->source->channels[wait->channel]) != NULL;
 }
 
-static int send_syncs(struct multifd_source *source, struct multifd_error *err)
+/* A SYNC without pages on one channel. */
+static int send_sync(struct multifd_source *source, uint32_t channel, uint32_t sync_channels,
+                     struct multifd_error *err)
+{
+    struct channel_wait wait = {source, channel};
+    struct page_batch *batch;
+
+    if (!has_room(&wait)) {
+        source_channel_push(source->channels[channel]);
+    }
+    if (session_wait(&source->session, SESSION_AWAITS_ROOM, has_room, &wait, err) != 0) {
+        return -1;
+    }
+    batch = source_channel_reserve(source->channels[channel]);
+    batch->block = NULL;
+    batch->flags = MULTIFD_FLAG_SYNC;
+    batch->sync_channels = sync_channels;
+    batch->num = 0;
+    batch->packet_num = source->packet_num++;
+    source_channel_publish(source->channels[channel], false);
+    return 0;
+}
+
+/* As QEMU does it: every channel gets a SYNC, a packet of its own. */
+static int sync_all(struct multifd_source *source, struct multifd_error *err)
 {
     if (source->batch != NULL) {
         hand_over(source);
     }
     for (uint32_t i = 0; i < source->session.options.channels; i++) {
-        struct channel_wait wait = {source, i};
-        struct page_batch *batch;
-
-        if (!has_room(&wait)) {
-            source_channel_push(source->channels[i]);
-        }
-        if (session_wait(&source->session, SESSION_AWAITS_ROOM, has_room, &wait, err) != 0) {
+        if (send_sync(source, i, 0, err) != 0) {
             return -1;
         }
-        batch = source_channel_reserve(source->channels[i]);
-        batch->block = NULL;
-        batch->flags = MULTIFD_FLAG_SYNC;
-        batch->num = 0;
-        batch->packet_num = source->packet_num++;
-        source_channel_publish(source->channels[i], false);
     }
     return 0;
+}
+
+/* Whether the channel has pages on their way, other than those of the batch in hand. */
+static bool has_sent(const struct multifd_source *source, uint32_t channel)
+{
+    bool in_hand = source->batch != NULL && channel == source->current;
+
+    return !in_hand && source_channel_needs_sync(source->channels[channel]);
+}
+
+/*
+ * On queue pairs a SYNC goes where there is something to flush: to the channels that have sent
+ * pages since their last one; on the packet of the last pages, where those are still in hand. If
+ * there are none, it goes to one channel, since a round ends with what a channel says.
+ */
+static int sync_used(struct multifd_source *source, struct multifd_error *err)
+{
+    uint32_t channels = source->session.options.channels;
+    uint32_t used = source->batch != NULL ? 1 : 0;
+
+    for (uint32_t i = 0; i < channels; i++) {
+        used += has_sent(source, i) ? 1 : 0;
+    }
+    if (used == 0) {
+        return send_sync(source, source->next, 1, err);
+    }
+    for (uint32_t i = 0; i < channels; i++) {
+        if (has_sent(source, i) && send_sync(source, i, used, err) != 0) {
+            return -1;
+        }
+    }
+    if (source->batch != NULL) {
+        source->batch->flags = MULTIFD_FLAG_SYNC;
+        source->batch->sync_channels = used;
+        hand_over(source);
+    }
+    return 0;
+}
+
+static int send_syncs(struct multifd_source *source, struct multifd_error *err)
+{
+    return source->session.endpoint->stream ? sync_all(source, err) : sync_used(source, err);
 }
 
 static bool all_drained(void *arg)
@@ -237,7 +293,7 @@ static bool all_drained(void *arg)
     const struct multifd_source *source = arg;
 
     for (uint32_t i = 0; i < source->session.options.channels; i++) {
-        if (source_channel_drained(source->channels[i]) != source->round) {
+        if (!source_channel_has_drained(source->channels[i])) {
             return false;
         }
     }

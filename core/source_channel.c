@@ -192,9 +192,14 @@ bool source_channel_is_up(const struct source_channel *channel)
     return atomic_load(&channel->up);
 }
 
-uint64_t source_channel_drained(const struct source_channel *channel)
+bool source_channel_needs_sync(const struct source_channel *channel)
 {
-    return atomic_load(&channel->drained);
+    return channel->needs_sync;
+}
+
+bool source_channel_has_drained(const struct source_channel *channel)
+{
+    return atomic_load(&channel->drained) == channel->syncs;
 }
 
 struct page_batch *source_channel_reserve(struct source_channel *channel)
@@ -264,17 +269,20 @@ static bool send_here(struct source_channel *channel, bool more)
 
 /*
  * A sleeping thread is not woken for what the calling one can do as fast: on the only processor
- * anything, else the SYNC of an idle channel. On that processor a thread that is awake, but does
- * not run, is left alone too until half of what the ring takes has gathered: it would take the
- * processor for a single packet.
+ * anything, else what an idle channel ends a round with. On that processor a thread that is awake,
+ * but does not run, is left alone too until half of what the ring takes has gathered: it would take
+ * the processor for a single packet.
  */
 void source_channel_publish(struct source_channel *channel, bool more)
 {
+    bool is_sync = (source_channel_reserve(channel)->flags & MULTIFD_FLAG_SYNC) != 0;
     struct source_channel_config *config = channel->config;
     bool one_processor = config->session->one_processor;
     uint32_t enough = one_processor ? config->batches / 2 : 1;
     uint32_t waiting;
 
+    channel->needs_sync = !is_sync;
+    channel->syncs += is_sync ? 1 : 0;
     atomic_fetch_add(&config->batches_waiting, 1); /* first: it must not fall below 0 */
     waiting = batch_ring_publish(channel->ring);
     if ((one_processor || (!more && waiting == 1)) && send_here(channel, more)) {

@@ -47,8 +47,11 @@ void source_channel_set_staging(struct source_channel *channel,
 /* Whether it is connected and its method is set up. */
 bool source_channel_is_up(const struct source_channel *channel);
 
-/* SYNCs sent on this channel after which all its work has completed. */
-uint64_t source_channel_drained(const struct source_channel *channel);
+/* Whether pages were handed over since its last SYNC. The session's thread. */
+bool source_channel_needs_sync(const struct source_channel *channel);
+
+/* Whether all its work up to its last SYNC has completed. The session's thread. */
+bool source_channel_has_drained(const struct source_channel *channel);
 
 /* The batch to fill next for this channel, or NULL while it has as many as it takes. */
 struct page_batch *source_channel_reserve(struct source_channel *channel);

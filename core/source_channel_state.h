@@ -19,7 +19,11 @@ struct source_channel {
     struct worker worker;
     atomic_bool stop;
     atomic_bool up;
-    _Atomic uint64_t drained;
+    _Atomic uint64_t drained; /* SYNCs after which all its work has completed */
+
+    /* The session's thread's own. */
+    uint64_t syncs;  /* handed over */
+    bool needs_sync; /* pages were handed over since the last one */
 
     /*
      * What follows belongs to whoever has this lock: the thread, but while it sleeps; then the

@@ -29,9 +29,7 @@ static int post(struct source_channel *channel, bool more, struct multifd_error 
 static int send_batch(struct source_channel *channel, const struct page_batch *batch,
                       uint8_t *packet, struct multifd_error *err)
 {
-    if ((batch->flags & MULTIFD_FLAG_SYNC) != 0) {
-        packet_writer_compose_sync(&channel->writer, batch->packet_num, packet);
-    } else if (packet_writer_compose(&channel->writer, batch, packet, err) != 0) {
+    if (packet_writer_compose(&channel->writer, batch, packet, err) != 0) {
         return -1;
     }
     return post(channel, channel->more_follows || batch_ring_has_next(channel->ring), err);
@@ -53,15 +51,15 @@ static void consume(struct source_channel *channel)
 }
 
 /*
- * Whether the limit lets a batch go now; else `not_before` says when. A SYNC is never held back: a
- * round must end.
+ * Whether the limit lets a batch go now; else `not_before` says when. A SYNC without pages is never
+ * held back: a round must end.
  */
 static bool may_send(struct source_channel *channel, const struct page_batch *batch)
 {
     const struct limiter *limiter = &channel->config->limiter;
 
     channel->not_before = 0;
-    if (limiter->bytes_per_s != 0 && (batch->flags & MULTIFD_FLAG_SYNC) == 0) {
+    if (limiter->bytes_per_s != 0 && batch->num != 0) {
         channel->not_before = limiter_not_before(limiter, clock_now_ns());
     }
     return channel->not_before == 0;
@@ -94,12 +92,10 @@ static bool look_at_one(struct source_channel *channel)
     }
     /* Without a registrar the transport needs no registered memory. */
     batch->ready = batch->block == NULL || channel->config->registrar == NULL;
-    if (batch->block != NULL) {
-        packet_writer_look(&channel->writer, batch);
-        if (channel->config->on_demand) {
-            registrar_want(channel->config->registrar, batch->block, batch->offsets,
-                           batch->num - batch->zero_num);
-        }
+    packet_writer_look(&channel->writer, batch);
+    if (channel->config->on_demand && batch->block != NULL) {
+        registrar_want(channel->config->registrar, batch->block, batch->offsets,
+                       batch->num - batch->zero_num);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "core/block_list.h"
 #include "core/packet.h"
 #include "core/registration.h"
 #include "core/source.h"
@@ -80,35 +81,12 @@ static int say_hello(struct multifd_source *source, uint32_t method, struct mult
     return 0;
 }
 
-static int send_blocks(struct multifd_source *source, struct multifd_error *err)
-{
-    const struct ram_table *table = &source->session.blocks;
-    struct message message = {.type = MESSAGE_RAM_BLOCKS};
-    struct message_ram_blocks *list = &message.ram_blocks;
-
-    list->total = table->num;
-    for (list->first = 0; list->first < table->num; list->first += list->num) {
-        uint32_t left = table->num - list->first;
-
-        list->num = left < MESSAGE_MAX_BLOCKS ? left : MESSAGE_MAX_BLOCKS;
-        for (uint32_t i = 0; i < list->num; i++) {
-            const struct multifd_ram_block *block = table->blocks[list->first + i];
-
-            list->blocks[i].length = block->length;
-            strcpy(list->blocks[i].name, block->name);
-        }
-        if (control_send(source->control, &message, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static int agree_without_registration(struct multifd_source *source, struct multifd_error *err)
 {
     struct message message;
 
-    return registration_skip(&source->session, err) != 0 || send_blocks(source, err) != 0
+    return registration_skip(&source->session, err) != 0 ||
+                   block_list_send(source->control, &source->session.blocks, err) != 0
                ? -1
                : control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err);
 }
@@ -130,7 +108,7 @@ static int agree_on_blocks(struct multifd_source *source, struct multifd_error *
         return -1;
     }
     source->config.registrar = source->registrar;
-    return send_blocks(source, err) != 0 ||
+    return block_list_send(source->control, &source->session.blocks, err) != 0 ||
                    control_expect(source->control, MESSAGE_RAM_BLOCKS_OK, &message, err) != 0
                ? -1
                : 0;

@@ -184,7 +184,10 @@ struct transport_channel_ops {
     /* The descriptors to sleep on after arm; returns their number, at most TRANSPORT_POLLFDS. */
     uint32_t (*pollfds)(const struct transport_channel *channel, struct pollfd *fds);
 
-    /* Takes the wake-ups that poll(2) has reported in those descriptors. Errors as for progress. */
+    /*
+     * Takes the wake-ups that poll(2) has reported in those descriptors; NULL when it has slept in
+     * vain: what was asked for before counts no more then. Errors as for progress.
+     */
     int (*wake)(struct transport_channel *channel, const struct pollfd *fds,
                 struct multifd_error *err);
 

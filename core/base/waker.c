@@ -12,7 +12,7 @@
 int waker_init(struct waker *waker, struct multifd_error *err)
 {
     atomic_init(&waker->armed, false);
-    waker->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    waker->fd = eventfd(0, EFD_CLOEXEC);
     if (waker->fd < 0) {
         return error_set_errno(err, MULTIFD_ERROR_SYSTEM, errno, "eventfd");
     }
@@ -55,6 +55,12 @@ void waker_wake(struct waker *waker)
 void waker_sleep(struct waker *waker, int timeout_ms)
 {
     struct pollfd fd = {.fd = waker->fd, .events = POLLIN};
+    uint64_t count;
 
-    waker_disarm(waker, poll(&fd, 1, timeout_ms) > 0);
+    if (timeout_ms >= 0) {
+        waker_disarm(waker, poll(&fd, 1, timeout_ms) > 0);
+        return;
+    }
+    (void)!read(waker->fd, &count, sizeof(count)); /* sleeps by itself: one system call, not two */
+    waker_disarm(waker, false);
 }

@@ -172,7 +172,7 @@ struct multifd_statistics {
     uint64_t wire_bytes;   /* payloads and headers handed to the transport */
     uint64_t normal_pages; /* pages with a payload */
     uint64_t zero_pages;   /* pages that were zero */
-    uint64_t packets;      /* packets, SYNC packets included */
+    uint64_t packets;      /* packets, those that are a SYNC without pages included */
     uint64_t syncs;        /* rounds ended */
     uint64_t total_ns;     /* from setup's start to the end of finish, or to now */
     uint64_t setup_ns;     /* connecting and agreeing */
@@ -259,9 +259,9 @@ int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *
                        uint64_t offset, struct multifd_error *err);
 
 /*
- * Ends a round: hands over the partly filled batch, sends SYNC on every channel, and returns when
- * every queue pair has drained and the destination has confirmed that every channel has applied
- * everything before its SYNC.
+ * Ends a round: hands over the partly filled batch, sends SYNC on every channel that has had pages
+ * since its last one (over sockets, as QEMU, on every channel), and returns when every queue pair
+ * has drained and the destination has confirmed that it has applied everything before those SYNCs.
  */
 int multifd_send_sync_main(struct multifd_source *source, struct multifd_error *err);
 
@@ -343,8 +343,9 @@ int multifd_recv_new_channel(struct multifd_destination *destination, struct mul
 bool multifd_recv_all_channels_created(const struct multifd_destination *destination);
 
 /*
- * Waits until every channel has reached its SYNC and confirms the round to the source. Returns 1
- * when a round has been applied, 0 when the source has finished and everything agreed, -1 on error.
+ * Waits until every channel that gets a SYNC has reached it and confirms the round to the source.
+ * Returns 1 when a round has been applied, 0 when the source has finished and everything agreed, -1
+ * on error.
  *
  * One doubt no protocol removes: if the source or the network dies in the very moment in which the
  * confirmation arrives, this returns 0 and multifd_source_finish -1. Where a guest must not run

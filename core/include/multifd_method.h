@@ -50,6 +50,7 @@ struct multifd_packet {
     uint32_t next_packet_size; /* bytes of the payload */
     uint64_t packet_num;       /* counts over all channels of a session */
     uint32_t zero_pages;       /* pages that are all zero, offsets only */
+    uint32_t sync_channels;    /* of a SYNC: channels that get one this time; 0: all of them */
     char ramblock[256];        /* name of the RAM block, NUL-terminated */
 };
 

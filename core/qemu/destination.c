@@ -13,8 +13,9 @@
 /* To find what has come before; what comes later is nobody's that matters. */
 #define LAST_LOOK_MS 1
 
-static void wake_main(void *session)
+static void wake_main(void *session, uint64_t round)
 {
+    (void)round;
     session_wake(session, SESSION_AWAITS_CHANNELS);
 }
 
@@ -29,10 +30,10 @@ int qemu_destination_configure(struct multifd_destination *destination, struct m
         return -1;
     }
     destination->channels_wanted = options->channels;
-    atomic_store(&destination->unsynced, options->channels);
     destination->config = (struct destination_channel_config){
         .session = session,
-        .unsynced = &destination->unsynced,
+        .channels = options->channels,
+        .gate = &destination->gate,
         .all_synced = wake_main,
         .owner = session,
         .reader = {.blocks = &session->blocks,
@@ -203,7 +204,7 @@ static int wait_for_channels(struct multifd_destination *destination, struct mul
         if (session_has_failed(session)) {
             return session_error(session, err);
         }
-        if (destination_all_synced(destination) || find_ended(destination) >= 0) {
+        if (round_gate_is_complete(&destination->gate) || find_ended(destination) >= 0) {
             waker_disarm(&session->main, false);
             return 0;
         }
@@ -251,12 +252,13 @@ static int end_round(struct multifd_destination *destination, struct multifd_err
     if (wait_for_channels(destination, err) != 0) {
         return -1;
     }
-    if (!destination_all_synced(destination)) {
+    if (!round_gate_is_complete(&destination->gate)) {
         error_set(err, MULTIFD_ERROR_DISCONNECTED, "QEMU closed a channel before the round's SYNC");
         error_set_channel(err, find_ended(destination));
         return -1;
     }
     destination_release_round(destination, atomic_fetch_add(&destination->round, 1) + 1);
+    counter_set(&destination->session.times.last_sync, clock_now_ns());
     return 1;
 }
 

@@ -205,18 +205,20 @@ static void configure(struct packet_reader_config *reader, uint8_t choice, struc
     }
 }
 
-static void ignore_sync(void *owner)
+static void ignore_sync(void *owner, uint64_t round)
 {
     (void)owner;
+    (void)round;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct session session;
-    atomic_uint unsynced = 1;
+    struct round_gate gate = {.arrived = 0};
     struct destination_channel_config config = {
         .session = &session,
-        .unsynced = &unsynced,
+        .channels = 3,
+        .gate = &gate,
         .all_synced = ignore_sync,
         .reader = {.blocks = &session.blocks, .method = &checking_ops, .zero_pages = true}};
     struct destination_channel channel = {.config = &config};

@@ -25,6 +25,19 @@
         }                                                                                          \
     } while (0)
 
+/* For cmocka: nothing of an earlier session is left on the fabric, and what is lost is soon
+ * noticed. */
+static inline int fresh_fabric(void **state)
+{
+    struct fabric_options options;
+
+    (void)state;
+    fabric_options_init(&options);
+    options.retry_timeout_ms = 300;
+    fabric_reset(&options);
+    return 0;
+}
+
 /* An error of that code whose text contains `part`. */
 static inline void assert_error(const struct multifd_error *err, enum multifd_error_code code,
                                 const char *part)

@@ -11,7 +11,7 @@
 #define CONTROL_MAGIC 0x4d464443u
 #define CREDIT_MAGIC  0x63726474u
 
-enum { AT_FLAGS = 8, SYNC = 1, CREDIT_BYTES = 8 };
+enum { AT_NORMAL = 16, AT_ZERO = 32, CREDIT_BYTES = 8 };
 
 /* What the hook knows; under lock. */
 struct tampering {
@@ -38,7 +38,9 @@ static unsigned kind_of(struct tampering *tampering, const struct fabric_message
     }
     if (magic == PACKET_MAGIC) {
         tampering->source_channel = message->qp_num;
-        return (get_be32(message->bytes + AT_FLAGS) & SYNC) != 0 ? TAMPER_SYNC : TAMPER_PAGES;
+        return get_be32(message->bytes + AT_NORMAL) + get_be32(message->bytes + AT_ZERO) == 0
+                   ? TAMPER_SYNC
+                   : TAMPER_PAGES;
     }
     if (magic == CREDIT_MAGIC && message->dest_qp_num == tampering->source_channel) {
         return TAMPER_CREDIT;

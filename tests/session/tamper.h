@@ -12,7 +12,7 @@
 /* What is changed: a message_type, or one of these. */
 enum {
     TAMPER_PAGES = 100,      /* a packet with pages */
-    TAMPER_SYNC,             /* a SYNC packet */
+    TAMPER_SYNC,             /* a SYNC packet without */
     TAMPER_CREDIT,           /* credits that the destination returns on a channel */
     TAMPER_CREDIT_OF_SOURCE, /* credits that the source returns on the control connection */
 };

@@ -2,17 +2,6 @@
 /* The public functions called wrongly, at a wrong time, or from another thread. */
 #include "check.h"
 
-static int reset(void **state)
-{
-    struct fabric_options options;
-
-    (void)state;
-    fabric_options_init(&options);
-    options.retry_timeout_ms = 300;
-    fabric_reset(&options);
-    return 0;
-}
-
 static uint8_t memory[4 * 4096];
 
 /* A source that nobody listens for; options stay the caller's. */
@@ -379,14 +368,14 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_option_set_wrongly),
-        cmocka_unit_test_setup(options_that_contradict, reset),
-        cmocka_unit_test_setup(addresses, reset),
+        cmocka_unit_test_setup(options_that_contradict, fresh_fabric),
+        cmocka_unit_test_setup(addresses, fresh_fabric),
         cmocka_unit_test(hooks_outlive_their_options),
         cmocka_unit_test(pages_of_zeros),
-        cmocka_unit_test_setup(source_before_setup, reset),
-        cmocka_unit_test_setup(destination_before_a_source, reset),
-        cmocka_unit_test_setup(source_in_a_session, reset),
-        cmocka_unit_test_setup(source_after_the_finish, reset),
+        cmocka_unit_test_setup(source_before_setup, fresh_fabric),
+        cmocka_unit_test_setup(destination_before_a_source, fresh_fabric),
+        cmocka_unit_test_setup(source_in_a_session, fresh_fabric),
+        cmocka_unit_test_setup(source_after_the_finish, fresh_fabric),
     };
 
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

@@ -16,7 +16,8 @@ enum { /* where the fields of a header are */
        AT_NEXT_SIZE = 20,
        AT_NUM = 24,
        AT_ZERO = 32,
-       AT_RESERVED = 36,
+       AT_SYNC_CHANNELS = 36,
+       AT_RESERVED = 40,
        AT_NAME = 64,
        AT_NAME_LAST = 319,
        AT_OFFSETS = 320,
@@ -42,12 +43,21 @@ static const struct tamper fixed_part[] = {
      .code = MULTIFD_ERROR_VERSION, .text = "packet refused: version 0, expected 1"},
     {"unknown flag", PAGES_FIELD(AT_FLAGS, 4, 1 << 4), REFUSED("unknown flags 16")},
     {"highest flag", SYNC_FIELD(AT_FLAGS, 4, 0x80000001), REFUSED("unknown flags 2147483649")},
-    {"SYNC with pages", PAGES_FIELD(AT_FLAGS, 4, 1), REFUSED("SYNC with pages, 8")},
     {"neither", SYNC_FIELD(AT_FLAGS, 4, 0), REFUSED("neither pages nor SYNC, flags 0")},
     {"zlib", PAGES_FIELD(AT_FLAGS, 4, 2), REFUSED("flags 0x2 on a session without compression")},
     {"zlib SYNC", SYNC_FIELD(AT_FLAGS, 4, 3), REFUSED("a method without pages, flags 3")},
-    {"reserved, first", PAGES_FIELD(AT_RESERVED, 1, 1), REFUSED("reserved byte set, at 36")},
+    {"reserved, first", PAGES_FIELD(AT_RESERVED, 1, 1), REFUSED("reserved byte set, at 40")},
     {"reserved, last", SYNC_FIELD(AT_NAME - 1, 1, 0x80), REFUSED("reserved byte set, at 63")},
+};
+
+/* Not over a byte stream, where these bytes are reserved, as in QEMU. */
+static const struct tamper sync_channels[] = {
+    {"SYNC with pages", PAGES_FIELD(AT_FLAGS, 4, 1), REFUSED("SYNC, and sync_channels 0")},
+    {"SYNC of no channel", SYNC_FIELD(AT_SYNC_CHANNELS, 4, 0), REFUSED("SYNC, and sync_channels")},
+    {"channels of pages", PAGES_FIELD(AT_SYNC_CHANNELS, 4, 1), REFUSED("no SYNC, but sync_chan")},
+    {"SYNC of too many", SYNC_FIELD(AT_SYNC_CHANNELS, 4, 3), REFUSED("SYNC of 3 channels")},
+    {"of far too many", SYNC_FIELD(AT_SYNC_CHANNELS, 4, 0x10001),
+     REFUSED("SYNC of 65537 channels")},
 };
 
 static const struct tamper one_zero_page = {PAGES_FIELD(AT_ZERO, 4, 1)};
@@ -98,7 +108,8 @@ static const struct tamper no_name = {
     .what = TAMPER_PAGES, .way = TAMPER_FILL, .at = AT_NAME, .bytes = 256};
 static const struct tamper no_payload = {PAGES_FIELD(AT_NEXT_SIZE, 4, 0), .also = &no_name};
 static const struct tamper no_page = {PAGES_FIELD(AT_NORMAL, 4, 0), .also = &no_payload};
-static const struct tamper early_sync = {PAGES_FIELD(AT_FLAGS, 4, 1), .also = &no_page};
+static const struct tamper of_both = {PAGES_FIELD(AT_SYNC_CHANNELS, 4, 2), .also = &no_page};
+static const struct tamper early_sync = {PAGES_FIELD(AT_FLAGS, 4, 1), .also = &of_both};
 
 #define PAGES_LENGTH(becomes) .what = TAMPER_PAGES, .way = TAMPER_LENGTH, .value = (becomes)
 #define SYNC_LENGTH(becomes)  .what = TAMPER_SYNC, .way = TAMPER_LENGTH, .value = (becomes)
@@ -119,7 +130,7 @@ static const struct tamper lengths[] = {
      .code = MULTIFD_ERROR_COMPLETION, .text = "receive with"},
     {"lost", .what = TAMPER_PAGES, .nth = 3, .way = TAMPER_DROP,
      .end = TAMPER_REFUSED_BY_DESTINATION, .code = MULTIFD_ERROR_PROTOCOL,
-     .text = "the source sent 24 packets with 160 pages, but 23 with 152 came"},
+     .text = "the source sent 22 packets with 160 pages, but 21 with 152 came"},
     {"SYNC before its time", PAGES_LENGTH(AT_OFFSETS), .also = &early_sync,
      REFUSED("it came behind SYNC, before the round was confirmed")},
 };
@@ -170,6 +181,12 @@ static void headers(void **state)
     tamper_run_all(fixed_part, COUNT_OF(fixed_part));
 }
 
+static void header_sync_channels(void **state)
+{
+    (void)state;
+    tamper_run_all(sync_channels, COUNT_OF(sync_channels));
+}
+
 static void header_counts(void **state)
 {
     (void)state;
@@ -203,11 +220,9 @@ static void header_counts_of_a_stream(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers),
-        cmocka_unit_test(header_counts),
-        cmocka_unit_test(header_names_and_offsets),
-        cmocka_unit_test(header_lengths),
-        cmocka_unit_test(credit_messages),
+        cmocka_unit_test(headers),        cmocka_unit_test(header_sync_channels),
+        cmocka_unit_test(header_counts),  cmocka_unit_test(header_names_and_offsets),
+        cmocka_unit_test(header_lengths), cmocka_unit_test(credit_messages),
     };
 
     static const struct CMUnitTest socket_tests[] = {

@@ -15,21 +15,39 @@ static _Thread_local struct session_pair *ending;
 
 int __real_poll(struct pollfd *fds, nfds_t num, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t num, int timeout);
+ssize_t __real_read(int fd, void *to, size_t room);
+ssize_t __wrap_read(int fd, void *to, size_t room);
+
+/* The thread has slept, and goes on when everybody else is done. */
+static void be_late(void)
+{
+    if (ending == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&ending->lock);
+    while (!ending->destination_ended) {
+        pthread_cond_wait(&ending->changed, &ending->lock);
+    }
+    pthread_mutex_unlock(&ending->lock);
+    ending = NULL;
+    usleep(LATE_MS * 1000);
+}
 
 int __wrap_poll(struct pollfd *fds, nfds_t num, int timeout)
 {
     int status = __real_poll(fds, num, timeout);
 
-    if (ending != NULL) {
-        pthread_mutex_lock(&ending->lock);
-        while (!ending->destination_ended) {
-            pthread_cond_wait(&ending->changed, &ending->lock);
-        }
-        pthread_mutex_unlock(&ending->lock);
-        ending = NULL;
-        usleep(LATE_MS * 1000);
-    }
+    be_late();
     return status;
+}
+
+/* A thread with nothing else to wait for sleeps in it; see waker_sleep. */
+ssize_t __wrap_read(int fd, void *to, size_t room)
+{
+    ssize_t got = __real_read(fd, to, room);
+
+    be_late();
+    return got;
 }
 
 static void note_end(struct session_pair *pair, uint32_t round)

@@ -226,20 +226,9 @@ static void any_thread_reads_it_at_any_time(void **state)
     }
 }
 
-static int reset(void **state)
-{
-    struct fabric_options options;
-
-    (void)state;
-    fabric_options_init(&options);
-    options.retry_timeout_ms = 300;
-    fabric_reset(&options);
-    return 0;
-}
-
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup(the_threads_time_and_no_other, reset),
-    cmocka_unit_test_setup(any_thread_reads_it_at_any_time, reset),
+    cmocka_unit_test_setup(the_threads_time_and_no_other, fresh_fabric),
+    cmocka_unit_test_setup(any_thread_reads_it_at_any_time, fresh_fabric),
 };
 
 int main(void)

@@ -11,17 +11,6 @@
 
 #include <stdio.h>
 
-static int reset(void **state)
-{
-    struct fabric_options options;
-
-    (void)state;
-    fabric_options_init(&options);
-    options.retry_timeout_ms = 300;
-    fabric_reset(&options);
-    return 0;
-}
-
 static const struct greeting sound = {.kind = GREETING_CONTROL, .uuid = "somebody else's"};
 
 /* Private data with a greeting whose byte at `at` is `value`; 255: as it should be. */
@@ -319,7 +308,7 @@ static void the_source_meets_a_stranger(void **state)
             make_data(data, host->at, host->value);
             length = VERBS_PRIVATE_DATA_BYTES;
         }
-        reset(state);
+        fresh_fabric(state);
         watchdog_start(20, host->name);
         stranger = stranger_listen(host->answer, data, length);
         print_message("%s\n", host->name);
@@ -333,8 +322,8 @@ static void the_source_meets_a_stranger(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(the_destination_goes_on_waiting, reset),
-        cmocka_unit_test_setup(the_session_stands, reset),
+        cmocka_unit_test_setup(the_destination_goes_on_waiting, fresh_fabric),
+        cmocka_unit_test_setup(the_session_stands, fresh_fabric),
         cmocka_unit_test(the_source_meets_a_stranger),
     };
 

@@ -133,7 +133,8 @@ int rig_begin(const struct sent *sent, struct multifd_error *err)
                                     .normal_pages = sent->normal_num,
                                     .next_packet_size = sent->length,
                                     .packet_num = sent->packet_num,
-                                    .zero_pages = sent->zero_num};
+                                    .zero_pages = sent->zero_num,
+                                    .sync_channels = sent->sync_channels};
     struct transport_message message = {.bytes = bytes};
 
     if (sent->packet_num == 0) {
@@ -183,7 +184,8 @@ void rig_refuses(const struct sent *sent, const char *part)
 
 void rig_take_sync(void)
 {
-    const struct sent sync = {.flags = MULTIFD_FLAG_SYNC};
+    const struct sent sync = {.flags = MULTIFD_FLAG_SYNC,
+                              .sync_channels = rig.config.stream ? 0 : 2};
 
     rig_take(&sync);
     assert_int_equal(rig.reader.packet.flags, MULTIFD_FLAG_SYNC);

@@ -58,6 +58,7 @@ int rig_release(void **state);
 struct sent {
     const char *block;
     uint32_t flags;
+    uint32_t sync_channels;
     uint32_t length;
     uint32_t normal_num;
     uint32_t zero_num;

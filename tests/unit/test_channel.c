@@ -313,6 +313,7 @@ static void a_channel_sleeps_on_completions_and_events(void **state)
     assert_int_equal(base->ops->arm(base, true, &err), 0);
     assert_calls("ibv_req_notify_cq ");
     assert_untouched(&err);
+    assert_int_equal(base->ops->wake(base, NULL, &err), 0); /* or it would not be asked again */
     mock_fail("ibv_req_notify_cq", EIO);
     assert_int_equal(base->ops->arm(base, true, &err), -1);
     assert_error(&err, MULTIFD_ERROR_DEVICE, "ibv_req_notify_cq");
@@ -323,6 +324,39 @@ static int wake(short completions, short events, struct multifd_error *err)
     const struct pollfd fds[2] = {{.revents = completions}, {.revents = events}};
 
     return base->ops->wake(base, fds, err);
+}
+
+enum { ASKS_NOTHING = -1 };
+
+/* What arm asks the device for: mock_verbs.solicited_only, if it asks. */
+static int arm(bool completions)
+{
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    mock_verbs.solicited_only = ASKS_NOTHING;
+    assert_int_equal(base->ops->arm(base, completions, &err), 0);
+    assert_untouched(&err);
+    return mock_verbs.solicited_only;
+}
+
+static void what_is_asked_is_asked_once(void **state)
+{
+    struct multifd_error err = ERROR_UNTOUCHED;
+
+    (void)state;
+    assert_int_equal(arm(false), 1);
+    assert_int_equal(arm(false), ASKS_NOTHING);
+    assert_int_equal(arm(true), 0); /* that is more */
+    assert_int_equal(arm(true), ASKS_NOTHING);
+    assert_int_equal(arm(false), ASKS_NOTHING);
+    assert_int_equal(wake(0, 0, &err), 0); /* by something else */
+    assert_int_equal(arm(true), ASKS_NOTHING);
+    mock_verbs.cq_events = 1;
+    assert_int_equal(wake(POLLIN, 0, &err), 0);
+    assert_int_equal(arm(true), 0);
+    assert_int_equal(base->ops->wake(base, NULL, &err), 0); /* by nothing */
+    assert_int_equal(arm(false), 1);
+    assert_untouched(&err);
 }
 
 static void wake_takes_only_what_poll_reported(void **state)
@@ -375,6 +409,7 @@ int main(void)
         with_channel(a_peer_that_is_not_multifd_is_refused),
         with_channel(ready_brings_the_queue_pair_up),
         with_channel(a_channel_sleeps_on_completions_and_events),
+        with_channel(what_is_asked_is_asked_once),
         with_channel(wake_takes_only_what_poll_reported),
         with_channel(wake_fails),
     };

@@ -36,6 +36,9 @@ static const struct {
      {.type = MESSAGE_ERROR, .error = {MULTIFD_ERROR_TIMEOUT, MULTIFD_CONTROL_CHANNEL, "quiet"}}},
     {12, {.type = MESSAGE_PING}},
     {12 + 20, {.type = MESSAGE_STAGING, .staging = {254, 16, 0xf102030405060708, 0xa1a2a3a4}}},
+    {12 + 12, {.type = MESSAGE_BRIDGE_HELLO, .bridge_hello = {5000, 255, 1024}}},
+    {12 + 8, {.type = MESSAGE_BRIDGE_READY, .main_bytes = 0xf102030405060708}},
+    {12, {.type = MESSAGE_BRIDGE_COMMIT}},
 };
 
 static uint8_t frame[MESSAGE_MAX + 16];

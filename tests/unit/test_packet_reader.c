@@ -123,7 +123,21 @@ static void malformed_messages(void **state)
     assert_int_equal(packet_reader_begin(&rig.reader, &message, &err), -1);
     assert_error(&err, MULTIFD_ERROR_PROTOCOL, "magic");
     sent.flags |= MULTIFD_FLAG_SYNC;
-    rig_refuses(&sent, "SYNC with pages");
+    rig_refuses(&sent, "SYNC, and sync_channels 0");
+}
+
+static void a_sync_comes_with_the_last_pages(void **state)
+{
+    struct sent sent = STAGED(10);
+
+    (void)state;
+    sent.flags |= MULTIFD_FLAG_SYNC;
+    sent.sync_channels = 7;
+    rig_take(&sent);
+    assert_int_equal(rig.reader.packet.flags, MULTIFD_FLAG_SYNC | MULTIFD_FLAG_ZSTD);
+    assert_int_equal(rig.reader.packet.sync_channels, 7);
+    assert_int_equal(rig.reader.params.flags, MULTIFD_FLAG_ZSTD);
+    assert_int_equal(mock_calls("recv"), 1);
 }
 
 static void packet_numbers_grow(void **state)
@@ -147,8 +161,8 @@ static void packet_numbers_grow(void **state)
     rig_refuses(&sent, "packet_num");
     sent.packet_num = UINT64_MAX;
     rig_refuses(&sent, "packet_num");
-    sent = (struct sent){.flags = MULTIFD_FLAG_SYNC, .packet_num = 3}; /* SYNCs count too */
-    rig_refuses(&sent, "packet_num 3");
+    sent = (struct sent){.flags = MULTIFD_FLAG_SYNC, .sync_channels = 1, .packet_num = 3};
+    rig_refuses(&sent, "packet_num 3"); /* SYNCs count too */
 }
 
 static void a_page_comes_once(void **state)
@@ -251,6 +265,7 @@ int main(void)
         with_reader(the_method_fails_to_start),
         with_reader(a_method_without_setup),
         with_reader(malformed_messages),
+        with_reader(a_sync_comes_with_the_last_pages),
         with_reader(packet_numbers_grow),
         with_reader(a_page_comes_once),
         with_reader(offsets_are_pages_of_the_block),

@@ -265,18 +265,43 @@ static void a_sync_is_a_message_without_pages(void **state)
     FILL(1, 2);
     rig_compose(); /* one that leaves its marks */
     mock_log_clear();
-    memset(rig.bytes, 0xee, packet_bytes(PAGES));
-    packet_writer_compose_sync(&rig.writer, UINT64_C(1) << 40, rig.bytes);
+    rig_fill_sync(200);
+    rig.batch.packet_num = UINT64_C(1) << 40;
+    rig_compose();
     assert_calls("");
     packet = rig_decode(NULL);
     assert_int_equal(rig.writer.params.packet_len, packet_bytes(0));
     assert_int_equal(packet.flags, MULTIFD_FLAG_SYNC);
+    assert_int_equal(packet.sync_channels, 200);
     assert_int_equal(packet.packet_num, UINT64_C(1) << 40);
     assert_int_equal(packet.next_packet_size, 0);
     assert_string_equal(packet.ramblock, "");
     assert_int_equal(rig.writer.writes_num, 0);
     assert_false(rig.writer.staged);
     assert_int_equal(rig.writer.messages, 2);
+}
+
+/* The method knows nothing of it. */
+static void a_sync_rides_on_the_last_pages(void **state)
+{
+    uint64_t decoded[PAGES];
+    struct multifd_packet packet;
+
+    (void)state;
+    for (int staged = 0; staged <= 1; staged++) {
+        rig.hook.length = staged ? 100 : 0;
+        FILL(1, 2);
+        rig.batch.flags = MULTIFD_FLAG_SYNC;
+        rig.batch.sync_channels = 3;
+        rig_compose();
+        packet = rig_decode(decoded);
+        assert_int_equal(rig.hook.seen.flags, 0);
+        assert_int_equal(packet.flags, MULTIFD_FLAG_SYNC | (staged ? MULTIFD_FLAG_ZSTD : 0u));
+        assert_int_equal(packet.sync_channels, 3);
+        assert_int_equal(packet.normal_pages, 2);
+        assert_int_equal(packet.next_packet_size, staged ? 100 : 2 * PAGE);
+        assert_int_equal(rig.writer.writes_num, 1);
+    }
 }
 
 static void a_header_without_iov(void **state)
@@ -335,6 +360,7 @@ int main(void)
         with_started(zero_pages_are_normal_unless_looked_for),
         with_started(the_method_finds_a_fresh_packet),
         with_started(a_sync_is_a_message_without_pages),
+        with_started(a_sync_rides_on_the_last_pages),
         with_started(the_header_is_the_first_slot),
     };
 

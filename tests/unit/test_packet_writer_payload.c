@@ -140,12 +140,12 @@ static void every_message_uses_up_a_slot(void **state)
     for (uint32_t i = 0; i < COUNT_OF(kinds); i++) {
         memset(rig.host, kinds[i] == ZERO ? 0 : 1, (size_t)BLOCK * PAGE);
         rig.hook.length = kinds[i] == STAGED ? 10 + i : 0;
-        FILL(12);
         if (kinds[i] == SYNC) {
-            packet_writer_compose_sync(&rig.writer, rig.batch.packet_num, rig.bytes);
+            rig_fill_sync(1);
         } else {
-            rig_compose();
+            FILL(12);
         }
+        rig_compose();
         if (kinds[i] == STAGED) {
             assert_payload_write(i, 10 + i);
         } else {

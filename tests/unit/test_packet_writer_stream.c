@@ -59,7 +59,8 @@ static void headers_have_one_length(void **state)
     memset(rig.host + 5 * PAGE, 0, 2 * PAGE);
     rig_compose(); /* zero pages alone */
     assert_padded(2);
-    packet_writer_compose_sync(&rig.writer, 77, rig.bytes);
+    rig_fill_sync(0);
+    rig_compose();
     assert_padded(0);
     FILL(0, 1, 2, 3, 8, 9, 10, 11);
     rig_compose();

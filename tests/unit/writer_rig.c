@@ -145,12 +145,22 @@ int rig_release_started(void **state)
 
 void rig_fill(const uint32_t *pages, uint32_t num)
 {
+    rig.batch.block = table.blocks[0];
     rig.batch.packet_num += 3;
+    rig.batch.flags = 0;
     rig.batch.offsets = offsets;
     rig.batch.num = num;
     for (uint32_t i = 0; i < num; i++) {
         offsets[i] = (uint64_t)pages[i] * PAGE;
     }
+}
+
+void rig_fill_sync(uint32_t sync_channels)
+{
+    rig_fill(NULL, 0);
+    rig.batch.block = NULL;
+    rig.batch.flags = MULTIFD_FLAG_SYNC;
+    rig.batch.sync_channels = sync_channels;
 }
 
 int rig_try_compose(struct multifd_error *err)

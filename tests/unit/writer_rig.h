@@ -59,6 +59,9 @@ void rig_fill(const uint32_t *pages, uint32_t num);
 #define FILL(...)                                                                                  \
     rig_fill((const uint32_t[]){__VA_ARGS__}, (uint32_t)COUNT_OF(((const uint32_t[]){__VA_ARGS__})))
 
+/* Makes the batch a SYNC without pages, of that many channels. */
+void rig_fill_sync(uint32_t sync_channels);
+
 /* Composes the batch's packet: returns what the writer returns, or must succeed. */
 int rig_try_compose(struct multifd_error *err);
 void rig_compose(void);
