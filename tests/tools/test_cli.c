@@ -43,7 +43,7 @@ static enum cli_result parse(const char *line, const char **operand, struct mult
 
     taken[0] = '\0';
     words_split(&words, "test", line);
-    return cli_parse(&command, words.argc, words.argv, taken, operand, err);
+    return cli_parse(&command, words.argc, words.argv, taken, operand, operand != NULL, err);
 }
 
 static void takes_options_and_operand(void **state)

@@ -289,6 +289,59 @@ static void holes_of_a_source_stay_holes(void **state)
     assert_in_range(bytes_of(path), 3 * PAGE, 65 * PAGE + (1 << 20));
 }
 
+static void write_byte(const char *where, long offset, char byte)
+{
+    FILE *file = fopen(where, "r+");
+
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_equal(fputc(byte, file), byte);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* What a guest writes is seen at once, also in what was a hole, and what arrives is in its RAM. */
+static void live_files_are_the_guests_memory(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(path, 'g', 0);
+    assert_int_equal(truncate(path, 4 << 20), 0);
+    struct ram_file *source = ram_file_open_live(&spec, false, PAGE, &err);
+    struct ram_file *destination = ram_file_open_live(&spec, true, PAGE, &err);
+    assert_non_null(source);
+    assert_non_null(destination);
+    const volatile char *seen = ram_file_host(source);
+    assert_int_equal(seen[2 << 20], 0);
+    write_byte(path, 2 << 20, 'x');
+    assert_int_equal(seen[2 << 20], 'x');
+    ((volatile char *)ram_file_host(destination))[5] = 'y';
+    assert_int_equal(seen[5], 'y');
+    ram_file_delete(&source);
+    ram_file_delete(&destination);
+    assert_true(exists(path));
+}
+
+static void assert_live_refused(uint64_t size, bool writable, const char *reason)
+{
+    const struct ram_spec wanted = {name, path, size};
+    struct multifd_error err = {0};
+
+    assert_null(ram_file_open_live(&wanted, writable, PAGE, &err));
+    assert_non_null(strstr(err.message, reason));
+}
+
+static void live_files_must_fit(void **state)
+{
+    (void)state;
+    assert_live_refused(0, true, "cannot be opened: No such file");
+    write_file(path, 'g', 2 * PAGE);
+    assert_live_refused(4 * PAGE, false, "8192 bytes, the RAM block has 16384");
+    assert_live_refused(PAGE, false, "8192 bytes, the RAM block has 4096");
+    assert_live_refused(0, true, "lies on a disk");
+    assert_content(path, 'g', 2 * PAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +363,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_files_that_are_new, enter_disk, leave),
         cmocka_unit_test_setup_teardown(only_files_that_are_new, enter_memory, leave),
         cmocka_unit_test_setup_teardown(holes_of_a_source_stay_holes, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(live_files_are_the_guests_memory, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(live_files_must_fit, enter_disk, leave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,11 +103,34 @@ static void too_many(void **state)
     ram_specs_clear(&specs);
 }
 
+static void blocks_that_are_known(void **state)
+{
+    struct multifd_error err = {0};
+    struct ram_specs specs = {0};
+
+    (void)state;
+    assert_added(&specs, "a=x", "a", "x", 0);
+    assert_int_equal(ram_specs_add_block(&specs, "b", "y,z", 4096, &err), 0);
+    assert_string_equal(ram_specs_find(&specs, "b")->path, "y,z");
+    assert_int_equal(ram_specs_find(&specs, "b")->size, 4096);
+    assert_null(ram_specs_find(&specs, "c"));
+    assert_int_equal(ram_specs_add_block(&specs, "a", "y", 4096, &err), -1);
+    assert_non_null(strstr(err.message, "named twice"));
+    assert_int_equal(ram_specs_add_block(&specs, "c", "x", 4096, &err), -1);
+    assert_non_null(strstr(err.message, "already holds"));
+    assert_int_equal(specs.count, 2);
+    ram_specs_clear(&specs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_ones),  cmocka_unit_test(bad_ones), cmocka_unit_test(twice),
-        cmocka_unit_test(long_names), cmocka_unit_test(too_many),
+        cmocka_unit_test(blocks_that_are_known),
+        cmocka_unit_test(good_ones),
+        cmocka_unit_test(bad_ones),
+        cmocka_unit_test(twice),
+        cmocka_unit_test(long_names),
+        cmocka_unit_test(too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

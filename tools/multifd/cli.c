@@ -143,24 +143,22 @@ static enum cli_result take(const struct parser *parser, int got, char **argv, v
     return option->set(opaque, option, value, err) == 0 ? CLI_RUN : CLI_WRONG;
 }
 
-static enum cli_result take_operands(int argc, char **argv, const char **operand,
+static enum cli_result take_operands(int argc, char **argv, const char **operands, int allowed,
                                      struct multifd_error *err)
 {
-    int allowed = operand == NULL ? 0 : 1;
-
     if (argc - optind > allowed) {
         (void)tool_fail(err, MULTIFD_ERROR_INVALID, "unexpected argument \"%s\"",
                         argv[optind + allowed]);
         return CLI_WRONG;
     }
-    if (operand != NULL && optind < argc) {
-        *operand = argv[optind];
+    for (int i = 0; optind + i < argc; i++) {
+        operands[i] = argv[optind + i];
     }
     return CLI_RUN;
 }
 
 static enum cli_result parse(const struct parser *parser, int argc, char **argv, void *opaque,
-                             const char **operand, struct multifd_error *err)
+                             const char **operands, int allowed, struct multifd_error *err)
 {
     enum cli_result result = CLI_RUN;
 
@@ -173,7 +171,7 @@ static enum cli_result parse(const struct parser *parser, int argc, char **argv,
     while (result == CLI_RUN) {
         int got = getopt_long(argc, argv, parser->shorts, parser->longs, NULL);
         if (got == -1) {
-            return take_operands(argc, argv, operand, err);
+            return take_operands(argc, argv, operands, allowed, err);
         }
         result = take(parser, got, argv, opaque, err);
     }
@@ -181,13 +179,13 @@ static enum cli_result parse(const struct parser *parser, int argc, char **argv,
 }
 
 enum cli_result cli_parse(const struct cli_command *command, int argc, char **argv, void *opaque,
-                          const char **operand, struct multifd_error *err)
+                          const char **operands, int allowed, struct multifd_error *err)
 {
     struct parser parser;
     enum cli_result result = CLI_WRONG;
 
     if (parser_init(&parser, command) == 0) {
-        result = parse(&parser, argc, argv, opaque, operand, err);
+        result = parse(&parser, argc, argv, opaque, operands, allowed, err);
     } else {
         (void)tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
     }

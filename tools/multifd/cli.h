@@ -56,10 +56,11 @@ enum cli_result {
 #define CLI_EXIT_WRONG  2
 
 /*
- * Parses argv (argv[0] is the subcommand) into *opaque. What is no option goes to *operand, which
- * takes at most one; `operand` is NULL when none is allowed. Texts keep pointing into argv.
+ * Parses argv (argv[0] is the subcommand) into *opaque. What is no option goes to `operands`, which
+ * takes at most `allowed`; those that are not given stay as they are. Texts keep pointing into
+ * argv.
  */
 enum cli_result cli_parse(const struct cli_command *command, int argc, char **argv, void *opaque,
-                          const char **operand, struct multifd_error *err);
+                          const char **operands, int allowed, struct multifd_error *err);
 
 #endif

@@ -9,5 +9,6 @@ extern const struct cli_command command_send;
 extern const struct cli_command command_recv;
 extern const struct cli_command command_devices;
 extern const struct cli_command command_bench;
+extern const struct cli_command command_bridge;
 
 #endif

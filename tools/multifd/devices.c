@@ -103,7 +103,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
     struct multifd_error err = {0};
     bool json = false;
 
-    switch (cli_parse(command, argc, argv, &json, NULL, &err)) {
+    switch (cli_parse(command, argc, argv, &json, NULL, 0, &err)) {
     case CLI_RUN:
         return list(command, json);
     case CLI_ENDED:

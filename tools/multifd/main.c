@@ -6,10 +6,7 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &command_send,
-    &command_recv,
-    &command_devices,
-    &command_bench,
+    &command_send, &command_recv, &command_devices, &command_bench, &command_bridge,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -46,7 +43,8 @@ int main(int argc, char **argv)
         return CLI_EXIT_DONE;
     }
     if (word[0] == '\0') {
-        console_line("", "no command given: send, recv, devices or bench; see multifd --help");
+        console_line("",
+                     "no command given: send, recv, devices, bench or bridge; see multifd --help");
     } else {
         console_line("", "unknown command \"%s\"; see multifd --help", word);
     }

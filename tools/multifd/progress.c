@@ -2,27 +2,23 @@
 #include "progress.h"
 
 #include "console.h"
-#include "ticker.h"
 #include "units.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define TERMINAL_INTERVAL_NS UINT64_C(200000000)
-#define PLAIN_INTERVAL_NS    UINT64_C(5000000000)
 /* Weight of the newest interval in the rate on a terminal, where intervals are short. */
 #define NEWEST_WEIGHT 0.3
 
 struct progress {
-    const char *command;
     const struct session_view *view;
     uint64_t total;
     bool terminal;
     double rate;
     uint64_t last_done;
     struct timespec last_time;
-    struct ticker *ticker;
+    struct progress_line *line;
 };
 
 /* Whole seconds, rounded up: more digits would only flicker. */
@@ -76,19 +72,12 @@ static void measure(struct progress *progress, struct progress_sample *sample)
     *sample = (struct progress_sample){statistics.guest_bytes, progress->total, progress->rate};
 }
 
-static void show(void *opaque)
+static void format(void *opaque, char text[PROGRESS_TEXT])
 {
-    struct progress *progress = opaque;
     struct progress_sample sample;
-    char text[PROGRESS_TEXT];
 
-    measure(progress, &sample);
+    measure(opaque, &sample);
     progress_format(text, &sample);
-    if (progress->terminal) {
-        console_progress(text);
-    } else {
-        console_line(progress->command, "%s", text);
-    }
 }
 
 struct progress *progress_start(const char *command, const struct session_view *view,
@@ -99,14 +88,12 @@ struct progress *progress_start(const char *command, const struct session_view *
     if (progress == NULL) {
         return NULL;
     }
-    progress->command = command;
     progress->view = view;
     progress->total = total;
     progress->terminal = console_is_terminal();
     (void)clock_gettime(CLOCK_MONOTONIC, &progress->last_time);
-    progress->ticker =
-        ticker_start(progress->terminal ? TERMINAL_INTERVAL_NS : PLAIN_INTERVAL_NS, show, progress);
-    if (progress->ticker == NULL) {
+    progress->line = progress_line_start(command, format, progress);
+    if (progress->line == NULL) {
         free(progress);
         return NULL;
     }
@@ -118,8 +105,7 @@ void progress_stop(struct progress **progress)
     if (*progress == NULL) {
         return;
     }
-    ticker_stop(&(*progress)->ticker);
-    console_progress("");
+    progress_line_stop(&(*progress)->line);
     free(*progress);
     *progress = NULL;
 }

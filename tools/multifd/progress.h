@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * progress.h - how far a session is: a line that is rewritten on a terminal, a plain line every few
- * seconds otherwise, always on stderr.
- */
+/* progress.h - how far a session is, as a line. */
 #ifndef MULTIFD_TOOL_PROGRESS_H
 #define MULTIFD_TOOL_PROGRESS_H
 
+#include "progress_line.h"
 #include "session_view.h"
-
-#define PROGRESS_TEXT 128
 
 struct progress_sample {
     uint64_t done;  /* bytes */

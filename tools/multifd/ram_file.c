@@ -151,8 +151,9 @@ static int map_source(struct ram_file *file, struct multifd_error *err)
     return 0;
 }
 
-struct ram_file *ram_file_open_source(const struct ram_spec *spec, uint64_t page_size,
-                                      struct multifd_error *err)
+/* A file that has its length, not yet mapped. */
+static struct ram_file *open_filled(const struct ram_spec *spec, uint64_t page_size,
+                                    struct multifd_error *err)
 {
     struct ram_file *file = file_new(spec->path, err);
 
@@ -162,12 +163,22 @@ struct ram_file *ram_file_open_source(const struct ram_spec *spec, uint64_t page
     int fd = open(spec->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         (void)fail_path(file, "cannot be opened", err);
-    } else if (adopt(file, fd, err) == 0 && check_length(file, spec->size, page_size, err) == 0 &&
-               map_source(file, err) == 0) {
+    } else if (adopt(file, fd, err) == 0 && check_length(file, spec->size, page_size, err) == 0) {
         return file;
     }
     ram_file_delete(&file);
     return NULL;
+}
+
+struct ram_file *ram_file_open_source(const struct ram_spec *spec, uint64_t page_size,
+                                      struct multifd_error *err)
+{
+    struct ram_file *file = open_filled(spec, page_size, err);
+
+    if (file != NULL && map_source(file, err) != 0) {
+        ram_file_delete(&file);
+    }
+    return file;
 }
 
 /* Writing to a hole of a full tmpfs kills with SIGBUS, so the room is looked at first. */
@@ -275,6 +286,35 @@ struct ram_file *ram_file_create(const struct ram_spec *spec, uint64_t length, u
                                  struct multifd_error *err)
 {
     return open_destination(spec, create, length, page_size, err);
+}
+
+/* Pages of a file on a disk cannot be pinned for writing; see ram_file.h. */
+static int map_live(struct ram_file *file, bool writable, struct multifd_error *err)
+{
+    if (!writable && kernel_pins_read_only_mappings()) {
+        return map(file, PROT_READ, MAP_SHARED, err);
+    }
+    if (!file->memory) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID,
+                         "%s: lies on a disk, where a device cannot reach the guest's RAM; it must "
+                         "be in /dev/shm, on a hugetlbfs, or a memfd",
+                         file->path);
+    }
+    if (!reopen_for_writing(file)) {
+        return fail_path(file, "cannot be opened for writing", err);
+    }
+    return map(file, PROT_READ | PROT_WRITE, MAP_SHARED, err);
+}
+
+struct ram_file *ram_file_open_live(const struct ram_spec *spec, bool writable, uint64_t page_size,
+                                    struct multifd_error *err)
+{
+    struct ram_file *file = open_filled(spec, page_size, err);
+
+    if (file != NULL && map_live(file, writable, err) != 0) {
+        ram_file_delete(&file);
+    }
+    return file;
 }
 
 void *ram_file_host(const struct ram_file *file)

@@ -36,6 +36,13 @@ struct ram_file *ram_file_open_destination(const struct ram_spec *spec, uint64_t
 struct ram_file *ram_file_create(const struct ram_spec *spec, uint64_t length, uint64_t page_size,
                                  struct multifd_error *err);
 
+/*
+ * Opens and maps the file that a guest's RAM lies in while the guest may run: always shared, and
+ * `writable` or not. NULL on error, also where the kernel would pin a copy of it only.
+ */
+struct ram_file *ram_file_open_live(const struct ram_spec *spec, bool writable, uint64_t page_size,
+                                    struct multifd_error *err);
+
 /* The mapping: ram_file_length bytes, valid until ram_file_delete. */
 void *ram_file_host(const struct ram_file *file);
 uint64_t ram_file_length(const struct ram_file *file);

@@ -48,6 +48,18 @@ int ram_files_open_source(struct ram_files *files, struct multifd_error *err)
     return 0;
 }
 
+int ram_files_open_live(struct ram_files *files, bool writable, struct multifd_error *err)
+{
+    for (size_t i = 0; i < files->specs->count; i++) {
+        files->files[i] =
+            ram_file_open_live(&files->specs->items[i], writable, files->page_size, err);
+        if (files->files[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int check_sizes(const struct ram_files *files, struct multifd_error *err)
 {
     for (size_t i = 0; i < files->specs->count; i++) {

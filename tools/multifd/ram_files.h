@@ -13,6 +13,9 @@ struct ram_files *ram_files_new(const struct ram_specs *specs, uint64_t page_siz
 /* Opens every file of a source. */
 int ram_files_open_source(struct ram_files *files, struct multifd_error *err);
 
+/* Opens every file of a guest that may run. */
+int ram_files_open_live(struct ram_files *files, bool writable, struct multifd_error *err);
+
 /*
  * Destination: whether no file exists. If so, from now on only files that do not exist are opened,
  * so that what is received into is zero at first.

@@ -73,6 +73,16 @@ static int parse(struct ram_spec *spec, const char *text, struct multifd_error *
     return settings == NULL ? 0 : parse_settings(spec, settings, err);
 }
 
+struct ram_spec *ram_specs_find(const struct ram_specs *specs, const char *name)
+{
+    for (size_t i = 0; i < specs->count; i++) {
+        if (strcmp(specs->items[i].name, name) == 0) {
+            return &specs->items[i];
+        }
+    }
+    return NULL;
+}
+
 static int check_room(const struct ram_specs *specs, const struct ram_spec *spec,
                       struct multifd_error *err)
 {
@@ -80,11 +90,11 @@ static int check_room(const struct ram_specs *specs, const struct ram_spec *spec
         return tool_fail(err, MULTIFD_ERROR_INVALID, "--ram: more than %u RAM blocks",
                          MULTIFD_BLOCKS_MAX);
     }
+    if (ram_specs_find(specs, spec->name) != NULL) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID, "--ram %s: this RAM block is named twice",
+                         spec->name);
+    }
     for (size_t i = 0; i < specs->count; i++) {
-        if (strcmp(specs->items[i].name, spec->name) == 0) {
-            return tool_fail(err, MULTIFD_ERROR_INVALID, "--ram %s: this RAM block is named twice",
-                             spec->name);
-        }
         if (strcmp(specs->items[i].path, spec->path) == 0) {
             return tool_fail(err, MULTIFD_ERROR_INVALID,
                              "--ram %s: %s already holds the RAM block %s", spec->name, spec->path,
@@ -106,17 +116,40 @@ static int append(struct ram_specs *specs, const struct ram_spec *spec, struct m
     return 0;
 }
 
+/* Takes the texts of *spec, on error too. */
+static int take(struct ram_specs *specs, struct ram_spec *spec, struct multifd_error *err)
+{
+    if (check_room(specs, spec, err) != 0 || append(specs, spec, err) != 0) {
+        free(spec->name);
+        free(spec->path);
+        return -1;
+    }
+    return 0;
+}
+
 int ram_specs_add(struct ram_specs *specs, const char *text, struct multifd_error *err)
 {
     struct ram_spec spec = {0};
 
-    if (parse(&spec, text, err) != 0 || check_room(specs, &spec, err) != 0 ||
-        append(specs, &spec, err) != 0) {
+    if (parse(&spec, text, err) != 0) {
         free(spec.name);
         free(spec.path);
         return -1;
     }
-    return 0;
+    return take(specs, &spec, err);
+}
+
+int ram_specs_add_block(struct ram_specs *specs, const char *name, const char *path, uint64_t size,
+                        struct multifd_error *err)
+{
+    struct ram_spec spec = {.name = strdup(name), .path = strdup(path), .size = size};
+
+    if (spec.name == NULL || spec.path == NULL) {
+        free(spec.name);
+        free(spec.path);
+        return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
+    }
+    return take(specs, &spec, err);
 }
 
 void ram_specs_clear(struct ram_specs *specs)

@@ -26,6 +26,13 @@ struct ram_specs {
  */
 int ram_specs_add(struct ram_specs *specs, const char *text, struct multifd_error *err);
 
+/* The same for a block whose parts are known. */
+int ram_specs_add_block(struct ram_specs *specs, const char *name, const char *path, uint64_t size,
+                        struct multifd_error *err);
+
+/* NULL when there is no such block. */
+struct ram_spec *ram_specs_find(const struct ram_specs *specs, const char *name);
+
 /* Frees all items; *specs is empty then. */
 void ram_specs_clear(struct ram_specs *specs);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ready.h"
 
+#include "console.h"
 #include "fail.h"
 
 #include <errno.h>
@@ -44,4 +45,15 @@ int ready_write(const char *path, unsigned port, struct multifd_error *err)
     int rc = write(fd, text, (size_t)length) == length ? 0 : fail_path(path, err);
     (void)close(fd);
     return rc;
+}
+
+void ready_print(const char *command, const char *address, unsigned port)
+{
+    const char *colon = strrchr(address, ':');
+
+    if (port == 0 || colon == NULL) {
+        console_line(command, "listening on %s", address);
+    } else {
+        console_line(command, "listening on %.*s:%u", (int)(colon - address), address, port);
+    }
 }

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands.h"
 
-#include "console.h"
 #include "fail.h"
 #include "ready.h"
 #include "session_command.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const struct cli_option own_options[] = {
@@ -68,20 +66,6 @@ static int open_files(struct session *session, struct multifd_error *err)
     return 0;
 }
 
-/* Port 0 has become a real one; a unix socket has none. */
-static void print_listening(const struct session *session, unsigned port)
-{
-    const char *address = session->args.address;
-    const char *colon = strrchr(address, ':');
-
-    if (port == 0 || colon == NULL) {
-        console_line(session->command, "listening on %s", address);
-    } else {
-        console_line(session->command, "listening on %.*s:%u", (int)(colon - address), address,
-                     port);
-    }
-}
-
 static int listen_for_source(struct session *session, struct multifd_error *err)
 {
     struct multifd_destination *destination = session->view.destination;
@@ -95,7 +79,7 @@ static int listen_for_source(struct session *session, struct multifd_error *err)
     }
     session->on_failure = "; the destination's memory must not be used";
     unsigned port = multifd_destination_port(destination);
-    print_listening(session, port);
+    ready_print(session->command, session->args.address, port);
     return ready == NULL ? 0 : ready_write(ready, port, err);
 }
 

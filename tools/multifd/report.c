@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static uint64_t processor_ns(void)
+uint64_t report_processor_ns(void)
 {
     struct rusage usage;
 
@@ -41,7 +41,7 @@ void report_collect(struct report *report, const struct session_view *view)
 {
     report_stamp(report);
     session_view_statistics(view, &report->statistics);
-    report->cpu_ns = processor_ns(); /* after that of the session, which is a part of it */
+    report->cpu_ns = report_processor_ns(); /* after that of the session, which is a part of it */
     unsigned count = report->statistics.channels;
     report->channels = calloc(count > 0 ? count : 1, sizeof(*report->channels));
     if (report->channels == NULL) {
@@ -59,7 +59,7 @@ void report_clear(struct report *report)
     report->channels = NULL;
 }
 
-static void print_time(FILE *out, const char *name, uint64_t nanoseconds)
+void report_print_time(FILE *out, const char *name, uint64_t nanoseconds)
 {
     char text[UNITS_TEXT];
 
@@ -69,12 +69,12 @@ static void print_time(FILE *out, const char *name, uint64_t nanoseconds)
 
 static void print_times(const struct multifd_statistics *statistics, FILE *out)
 {
-    print_time(out, "total", statistics->total_ns);
-    print_time(out, "setup", statistics->setup_ns);
-    print_time(out, "registration", statistics->register_ns);
-    print_time(out, "transfer", statistics->transfer_ns);
-    print_time(out, "sync", statistics->sync_ns);
-    print_time(out, "verify", statistics->verify_ns);
+    report_print_time(out, "total", statistics->total_ns);
+    report_print_time(out, "setup", statistics->setup_ns);
+    report_print_time(out, "registration", statistics->register_ns);
+    report_print_time(out, "transfer", statistics->transfer_ns);
+    report_print_time(out, "sync", statistics->sync_ns);
+    report_print_time(out, "verify", statistics->verify_ns);
 }
 
 static void print_processor(const struct report *report, FILE *out)

@@ -25,6 +25,12 @@ struct report {
     const struct multifd_error *error;           /* NULL when the session is done */
 };
 
+/* This process's processor time so far. */
+uint64_t report_processor_ns(void);
+
+/* A line of a table: "  total         12.3 s". */
+void report_print_time(FILE *out, const char *name, uint64_t nanoseconds);
+
 /* Sets taken_ns to now. */
 void report_stamp(struct report *report);
 

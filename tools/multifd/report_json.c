@@ -1,58 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
+#include "json_parts.h"
 #include "units.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *number(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-/* JSON is UTF-8, but a path or an address may hold any bytes: then all but ASCII become "?". */
-static json_t *text_json(const char *text)
-{
-    json_t *string = json_string(text);
-
-    if (string == NULL) {
-        char *copy = strdup(text);
-        for (char *c = copy; c != NULL && *c != '\0'; c++) {
-            if ((unsigned char)*c >= 128) {
-                *c = '?';
-            }
-        }
-        string = copy != NULL ? json_string(copy) : NULL;
-        free(copy);
-    }
-    return string;
-}
-
-static json_t *error_json(const struct multifd_error *error)
-{
-    if (error == NULL) {
-        return json_null();
-    }
-    /* A channel's number, or null when it is no single channel's fault. */
-    return json_pack("{s:s, s:o, s:o}", "code", multifd_error_name(error->code), "channel",
-                     error->channel >= 0 ? json_integer(error->channel) : json_null(), "message",
-                     text_json(error->message));
-}
 
 static json_t *channel_json(const struct report *report, unsigned index)
 {
     const struct multifd_channel_statistics *channel = &report->channels[index];
 
-    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "channel",
-                     (int)index, "guest_bytes", number(channel->guest_bytes), "wire_bytes",
-                     number(channel->wire_bytes), "normal_pages", number(channel->normal_pages),
-                     "zero_pages", number(channel->zero_pages), "packets", number(channel->packets),
-                     "credit_stalls", number(channel->credit_stalls), "queue_stalls",
-                     number(channel->queue_stalls), "memory_stalls", number(channel->memory_stalls),
-                     "cpu_ns", number(channel->cpu_ns), "rate_gbps",
-                     units_gigabits(channel->guest_bytes, report->statistics.transfer_ns));
+    return json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "channel", (int)index,
+        "guest_bytes", json_parts_number(channel->guest_bytes), "wire_bytes",
+        json_parts_number(channel->wire_bytes), "normal_pages",
+        json_parts_number(channel->normal_pages), "zero_pages",
+        json_parts_number(channel->zero_pages), "packets", json_parts_number(channel->packets),
+        "credit_stalls", json_parts_number(channel->credit_stalls), "queue_stalls",
+        json_parts_number(channel->queue_stalls), "memory_stalls",
+        json_parts_number(channel->memory_stalls), "cpu_ns", json_parts_number(channel->cpu_ns),
+        "rate_gbps", units_gigabits(channel->guest_bytes, report->statistics.transfer_ns));
 }
 
 static json_t *channels_json(const struct report *report)
@@ -91,7 +59,7 @@ static void add_statistics(json_t *object, const struct multifd_statistics *stat
     };
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        (void)json_object_set_new(object, members[i].name, number(members[i].value));
+        (void)json_object_set_new(object, members[i].name, json_parts_number(members[i].value));
     }
 }
 
@@ -103,7 +71,7 @@ static json_t *device_json(const struct multifd_statistics *statistics)
     json_t *device = json_object();
 
     for (size_t i = 0; i < known; i++) {
-        (void)json_object_set_new(device, counters[i].name, number(counters[i].value));
+        (void)json_object_set_new(device, counters[i].name, json_parts_number(counters[i].value));
     }
     return device;
 }
@@ -118,42 +86,34 @@ static void add_session(json_t *object, const struct report *report)
 {
     double rate = units_gigabits(report->statistics.guest_bytes, report->statistics.transfer_ns);
 
-    (void)json_object_set_new(object, "blocks", number(report->blocks));
-    (void)json_object_set_new(object, "memory_bytes", number(report->memory));
+    (void)json_object_set_new(object, "blocks", json_parts_number(report->blocks));
+    (void)json_object_set_new(object, "memory_bytes", json_parts_number(report->memory));
     add_statistics(object, &report->statistics);
     (void)json_object_set_new(object, "port", device_json(&report->statistics));
     (void)json_object_set_new(object, "rate_gbps", json_real(rate));
     (void)json_object_set_new(object, "ratio", json_real(report_ratio(&report->statistics)));
-    (void)json_object_set_new(object, "cpu_ns", number(report->cpu_ns));
+    (void)json_object_set_new(object, "cpu_ns", json_parts_number(report->cpu_ns));
     (void)json_object_set_new(object, "channels", channels_json(report));
-}
-
-/* Takes the object. */
-static char *dump(json_t *object, size_t layout)
-{
-    char *text = json_dumps(object, layout | JSON_REAL_PRECISION(9));
-
-    json_decref(object);
-    return text;
 }
 
 char *report_json(const struct report *report, bool one_line)
 {
     json_t *object = new_object(report, "report");
 
-    (void)json_object_set_new(object, "address", text_json(report->address));
+    (void)json_object_set_new(object, "address", json_parts_text(report->address));
     (void)json_object_set_new(object, "result",
                               json_string(report->error == NULL ? "done" : "failed"));
-    (void)json_object_set_new(object, "error", error_json(report->error));
+    (void)json_object_set_new(object, "error", json_parts_error(report->error));
     add_session(object, report);
-    return dump(object, one_line ? 0 : JSON_INDENT(2));
+    return json_parts_dump(object, one_line ? 0 : JSON_INDENT(2));
 }
 
 /* What has moved in an interval, and how fast. */
 static json_t *interval_json(uint64_t guest_bytes, uint64_t wire_bytes, uint64_t nanoseconds)
 {
-    return json_pack("{s:o, s:o, s:o, s:f, s:f}", "ns", number(nanoseconds), "guest_bytes",
-                     number(guest_bytes), "wire_bytes", number(wire_bytes), "guest_gbps",
+    return json_pack("{s:o, s:o, s:o, s:f, s:f}", "ns", json_parts_number(nanoseconds),
+                     "guest_bytes", json_parts_number(guest_bytes), "wire_bytes",
+                     json_parts_number(wire_bytes), "guest_gbps",
                      units_gigabits(guest_bytes, nanoseconds), "wire_gbps",
                      units_gigabits(wire_bytes, nanoseconds));
 }
@@ -186,5 +146,5 @@ char *report_json_statistics(const struct report *now, const struct report *befo
                       now->taken_ns - before->taken_ns));
     add_session(object, now);
     add_channel_intervals(json_object_get(object, "channels"), now, before);
-    return dump(object, 0);
+    return json_parts_dump(object, 0);
 }

@@ -81,7 +81,7 @@ static void log_line(void *command, const char *line)
     console_line(command, "%s", line);
 }
 
-static int init(struct session_args *args, struct multifd_error *err)
+int session_args_init(struct session_args *args, struct multifd_error *err)
 {
     *args = (struct session_args){.options = multifd_options_new()};
     if (args->options == NULL) {
@@ -94,6 +94,13 @@ static int init(struct session_args *args, struct multifd_error *err)
         }
     }
     return 0;
+}
+
+void session_args_log(const struct session_args *args, const char *command)
+{
+    if (args->verbose) {
+        multifd_options_set_log(args->options, log_line, (void *)(uintptr_t)command);
+    }
 }
 
 static enum cli_result check(const struct session_args *args, const struct cli_command *command,
@@ -116,16 +123,14 @@ static enum cli_result check(const struct session_args *args, const struct cli_c
 enum cli_result session_args_parse(struct session_args *args, const struct cli_command *command,
                                    int argc, char **argv, struct multifd_error *err)
 {
-    if (init(args, err) != 0) {
+    if (session_args_init(args, err) != 0) {
         return CLI_WRONG;
     }
-    enum cli_result result = cli_parse(command, argc, argv, args, &args->address, err);
+    enum cli_result result = cli_parse(command, argc, argv, args, &args->address, 1, err);
     if (result == CLI_RUN) {
         result = check(args, command, err);
     }
-    if (args->verbose) {
-        multifd_options_set_log(args->options, log_line, (void *)(uintptr_t)command->name);
-    }
+    session_args_log(args, command->name);
     return result;
 }
 

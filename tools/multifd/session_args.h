@@ -44,6 +44,12 @@ cli_set_fn session_args_set;
 /* cli_set_fn for the library's options. */
 cli_set_fn session_args_set_library;
 
+/* Fills *args with what stands in no command line. session_args_clear whatever is returned. */
+int session_args_init(struct session_args *args, struct multifd_error *err);
+
+/* With --verbose, has the library's log printed. */
+void session_args_log(const struct session_args *args, const char *command);
+
 /* Parses argv into *args, which the caller clears with session_args_clear whatever is returned. */
 enum cli_result session_args_parse(struct session_args *args, const struct cli_command *command,
                                    int argc, char **argv, struct multifd_error *err);

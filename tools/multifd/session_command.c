@@ -44,12 +44,17 @@ static int prepare(const struct session_side *side, struct session *session,
     return side->create(session, err);
 }
 
+static void cancel(const void *view, const char *reason)
+{
+    session_view_cancel(view, reason);
+}
+
 static int move(const struct session_side *side, struct session *session, struct multifd_error *err)
 {
     if (side->open(session, err) != 0) {
         return -1;
     }
-    session->signals = signals_start(session->command, &session->view, err);
+    session->signals = signals_start(session->command, cancel, &session->view, err);
     if (session->signals == NULL) {
         return -1;
     }

@@ -15,7 +15,8 @@
 
 struct signals {
     const char *command;
-    const struct session_view *view;
+    signals_fn *cancel;
+    const void *opaque;
     pthread_t thread;
     atomic_bool stopping;
 };
@@ -61,11 +62,11 @@ static void *wait_for_signals(void *opaque)
             console_line(signals->command, "%s again, ended at once", reason);
             _exit(CLI_EXIT_FAILED);
         }
-        session_view_cancel(signals->view, reason);
+        signals->cancel(signals->opaque, reason);
     }
 }
 
-struct signals *signals_start(const char *command, const struct session_view *view,
+struct signals *signals_start(const char *command, signals_fn *cancel, const void *opaque,
                               struct multifd_error *err)
 {
     struct signals *signals = calloc(1, sizeof(*signals));
@@ -75,7 +76,8 @@ struct signals *signals_start(const char *command, const struct session_view *vi
         return NULL;
     }
     signals->command = command;
-    signals->view = view;
+    signals->cancel = cancel;
+    signals->opaque = opaque;
     int rc = pthread_create(&signals->thread, NULL, wait_for_signals, signals);
     if (rc != 0) {
         (void)tool_fail(err, MULTIFD_ERROR_SYSTEM, "a thread cannot be started: %s", strerror(rc));

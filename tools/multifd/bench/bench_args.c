@@ -213,7 +213,7 @@ static enum cli_result parse(struct bench_args *args, const struct cli_option *o
     };
 
     (void)snprintf(name, sizeof(name), "bench %s", args->what->name);
-    return cli_parse(&command, argc, argv, args, has_server(args->what) ? &args->address : NULL,
+    return cli_parse(&command, argc, argv, args, &args->address, has_server(args->what) ? 1 : 0,
                      err);
 }
 
