@@ -134,10 +134,10 @@ def ram_words(path, mib):
 class Guest(Qemu):
     """A machine that boots Linux."""
 
-    def __init__(self, work, janitor, more=(), log=None):
+    def __init__(self, work, janitor, more=(), log=None, mib=RAM_MIB):
         self.ram = os.path.join(work, 'ram')
         self.console = os.path.join(work, 'console')
-        super().__init__([*ram_words(self.ram, RAM_MIB),
+        super().__init__([*ram_words(self.ram, mib),
                           '-kernel', cache.results('vm')[0], '-initrd', os.path.join(work, 'initrd'),
                           '-append', 'console=ttyS0 quiet panic=-1',
                           '-serial', f'file:{escape(self.console)}', *more], janitor, stderr=log)
@@ -205,8 +205,9 @@ def make_initrd(work, janitor, init=GUEST_INIT):
 def transfer(work, guest, multifd, janitor):
     settings = {'multifd': multifd, 'source': guest.ram, 'size': f'{RAM_MIB}M'}
     lines = [f'{name}={shlex.quote(value)}\n' for name, value in settings.items()]
-    # Shared, since a node has a /tmp of its own, and either may be below /tmp.
-    shares = ['--share', work, '--share', os.path.dirname(multifd)]
+    # Shared, since a node has a /tmp of its own, and either may be below /tmp; the build with its library.
+    built = multifd.removesuffix('tools/multifd/multifd')
+    shares = ['--share', work, '--share', built]
     run(janitor, [os.path.join(TOOLS, 'lab'), *shares, ''.join(lines) + TRANSFER])
 
 

@@ -46,16 +46,15 @@ def parse_arguments():
         help='this group; more than once for several; default: all')
     add('--pairs', type=int, default=PAIRS, metavar='N',
         help=f'rounds that count; default: {PAIRS}, which is the least for a figure to be told around')
-    add('--memory', type=int, default=256, metavar='MIB',
-        help="of random guest memory; default: 256 (a booted guest's is always "
-             f'{demo.RAM_MIB})')
+    add('--memory', type=int, default=1024, metavar='MIB',
+        help='of a guest that is migrated, full of random content or booted; default: 1024')
     add('--json', metavar='FILE', help='write all values there')
     add('--list', action='store_true', help='list the groups')
     options = parser.parse_args()
     if options.pairs < 1:
         parser.error('--pairs: must be at least 1')
-    if not 16 <= options.memory <= 65536:
-        parser.error('--memory: must be between 16 and 65536')
+    if not demo.RAM_MIB <= options.memory <= 65536:
+        parser.error(f'--memory: must be between {demo.RAM_MIB} and 65536')
     options.groups = list(dict.fromkeys(options.only or plan.GROUPS))
     return options
 
@@ -66,11 +65,11 @@ def make_random(path, mib):
             file.write(os.urandom(MIB))
 
 
-def make_guest(path, work, janitor):
-    """The memory of a Linux guest that has booted and stands still."""
+def make_guest(path, mib, work, janitor):
+    """The memory of a Linux guest that has booted, has some files in memory, and stands still."""
     cache.prepare('vm', janitor)
     demo.make_initrd(work, janitor)
-    guest = demo.Guest(work, janitor)
+    guest = demo.Guest(work, janitor, mib=mib)
     try:
         guest.wait_until_up()
         guest.execute('stop')
@@ -89,7 +88,7 @@ def make_contents(options, work, janitor):
         print('# booting a guest', file=sys.stderr)
         folder = os.path.join(work, 'guest')
         os.makedirs(folder)
-        make_guest(contents['guest'], folder, janitor)
+        make_guest(contents['guest'], options.memory, folder, janitor)
     return contents
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The groups of comparisons: who takes part, and which rows come of it."""
 import bench
+import bridge
 import ours
 import perftest
 import qemu
@@ -18,6 +19,8 @@ FRESH = ('RAM is a file in memory on all sides (share=on in QEMU); the source ma
          'content already, the destination memory that nobody has touched, anew for each turn')
 MEASURED = ("own: QEMU's total-time, total_ns of multifd send; wall: from QEMU's migrate command to its end, "
             'from the start of multifd send to its end; all with setup, none with a limit of bandwidth')
+BRIDGED = ("down: QEMU's downtime, here of a guest that never ran; processor time of ours: QEMU's and the "
+           "bridge's beside it, whose setup is not in QEMU's times")
 TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no look for zero pages; its '
            'processor time has all of the setup in it')
 CACHED = ("ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
@@ -175,6 +178,27 @@ class Growth(Group):
                     yield Row(what, first.name, other.name, measure)
 
 
+class Bridge(Group):
+    """an unmodified QEMU over two bridges against its own rdma, and its multifd over TCP, in one node"""
+    contents = ('random', 'guest')
+    notes = (FRESH, MEASURED, BRIDGED)
+
+    def __init__(self, job, janitor):
+        super().__init__(job, janitor)
+        self.mine = [bridge.Migration(self.multifd, janitor, channels) for channels in (1, 4)]
+        self.peers = [qemu.rdma(janitor, True), qemu.rdma(janitor, False), qemu.multifd(janitor, 4)]
+
+    def contenders(self, content):
+        first, second = self.mine
+        return [self.peers[0], first, self.peers[1], second, self.peers[2]]
+
+    def rows(self, content):
+        for mine in self.mine:
+            yield from self.both_times(content, [(peer, mine) for peer in self.peers])
+            for peer in self.peers:
+                yield Row(content, peer.name, mine.name, 'down', content)
+
+
 class Sockets(Group):
     """whole migrations over TCP against QEMU's multifd, on the host itself"""
     nodes = 0
@@ -230,4 +254,4 @@ class Wire(Group):
 
 
 GROUPS = {group.__name__.lower(): group
-          for group in (Raw, Bandwidth, Latency, Migration, Growth, Sockets, Wire)}
+          for group in (Raw, Bandwidth, Latency, Migration, Growth, Bridge, Sockets, Wire)}

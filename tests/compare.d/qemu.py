@@ -112,12 +112,16 @@ class Migration(Contender):
         with failures():
             self.source = Machine(place.source, place.mib, self.janitor, preload=self.preload)
             self.source.set_up(self.capabilities, self.parameters)
+            self.stand_beside(place, port)
             packets = packets_sent(place.device) if self.preload else 0
             told = self.migrate(self.address(place, port))
             if self.preload and packets_sent(place.device) - packets < place.mib * MIB / LARGEST_PAYLOAD:
                 raise Failure('librspreload leaves the sockets of QEMU, which are made with '
                               'SOCK_CLOEXEC, to the kernel: it all went over TCP')
             return {**told, 'digest': digest(place.source)}
+
+    def stand_beside(self, place, port):
+        """At the source, whose QEMU is there: what else it takes."""
 
     def migrate(self, address):
         self.source.start_clock()
@@ -129,7 +133,8 @@ class Migration(Contender):
         told = self.source.told_at_the_end()
         if status != 'completed':
             raise Failure(f'QEMU: {told.get("error-desc", status)}; {self.source.last_words()}')
-        return {'values': {'own': told['total-time'] / 1e3, 'wall': wall}, 'cpu': cpu}
+        values = {'own': told['total-time'] / 1e3, 'wall': wall, 'down': told['downtime'] / 1e3}
+        return {'values': values, 'cpu': cpu}
 
     def finish(self, place):
         with failures():

@@ -3,7 +3,7 @@
 from statistics import median
 
 # How a measure is compared and shown: whether more is better, its unit, its decimals.
-MEASURES = {'own': (False, 's', 3), 'wall': (False, 's', 3), 'rate': (True, 'Gb/s', 2),
+MEASURES = {'own': (False, 's', 3), 'wall': (False, 's', 3), 'down': (False, 's', 3), 'rate': (True, 'Gb/s', 2),
             'own/GiB': (False, 's', 4), 'memory': (False, 'MiB', 1), 'p50': (False, 'us', 1), 'p99': (False, 'us', 1)}
 HEADINGS = ['what', 'peer', 'ours', 'measure', 'peer', 'ours', 'ratio', 'min..max', 'pairs',
             'CPU s, peer', 'CPU s, ours']
