@@ -115,7 +115,8 @@ int rdma_get_cm_event(struct rdma_event_channel *channel, struct rdma_cm_event *
     if (mock_enter("rdma_get_cm_event") != 0) {
         return -1;
     }
-    if (events_taken == events_num) {
+    if (events_taken == events_num || mock_rdmacm.late != 0) {
+        mock_rdmacm.late -= mock_rdmacm.late != 0;
         errno = EAGAIN;
         return -1;
     }

@@ -99,6 +99,7 @@ struct mock_rdmacm {
     struct sockaddr_storage bound;
     struct rdma_conn_param param; /* of the last rdma_connect, rdma_accept or rdma_reject */
     uint8_t private_data[256];
+    unsigned late; /* so many looks find no event, though the descriptor says that there is one */
 };
 
 extern struct mock_rdmacm mock_rdmacm;

@@ -185,6 +185,47 @@ static void a_peer_that_goes_away_while_it_is_accepted(void **state)
     assert_not_accepted(MULTIFD_ERROR_TIMEOUT, "192.0.2.9:700");
 }
 
+/* Woken, since the session has failed: the peer shall hear why, over a connection that comes now.
+ */
+static void a_wake_up_lets_the_connection_come(void **state)
+{
+    struct transport_request *made = request();
+    struct multifd_error err;
+    struct transport_channel *channel;
+
+    (void)state;
+    endpoint.settings.timeout_ms = 20000;
+    wake();
+    mock_event(RDMA_CM_EVENT_ESTABLISHED, 0, NULL, 0, NULL);
+    mock_rdmacm.late = 1;
+    channel = verbs_accept(base, made, &profile, &greeting, wake_fd, &err);
+    assert_non_null(channel);
+    assert_int_equal(mock_rdmacm.late, 0);
+    verbs_channel_delete((struct verbs_channel **)&channel);
+}
+
+static void a_wake_up_ends_the_wait_for_a_connection(void **state)
+{
+    uint64_t before = clock_now_ns();
+
+    (void)state;
+    endpoint.settings.timeout_ms = 20000;
+    wake();
+    assert_not_accepted(MULTIFD_ERROR_TIMEOUT, "192.0.2.9:700");
+    assert_true(clock_now_ns() - before < 10000 * NS_PER_MS);
+}
+
+/* That it has gone shows when the queue pair cannot follow. */
+static void a_peer_that_closes_the_connection_while_it_is_made(void **state)
+{
+    struct transport_request *made = request();
+
+    (void)state;
+    mock_fail("channel_ready", EINVAL);
+    mock_event(RDMA_CM_EVENT_REJECTED, 28, NULL, 0, NULL);
+    assert_refused(made, MULTIFD_ERROR_DISCONNECTED, "192.0.2.9:700 closed the connection while");
+}
+
 static void a_request_is_refused_with_a_greeting(void **state)
 {
     struct transport_request *made = request();
@@ -214,6 +255,9 @@ int main(void)
         with_endpoint(each_step_of_accepting_can_fail),
         with_endpoint(each_step_of_accepting_can_fail_and_then_destroy),
         with_endpoint(a_peer_that_goes_away_while_it_is_accepted),
+        with_endpoint(a_wake_up_lets_the_connection_come),
+        with_endpoint(a_wake_up_ends_the_wait_for_a_connection),
+        with_endpoint(a_peer_that_closes_the_connection_while_it_is_made),
         with_endpoint(a_request_is_refused_with_a_greeting),
     };
 

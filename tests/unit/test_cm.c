@@ -277,7 +277,8 @@ static void expect_says_what_came_instead(void **state)
         enum multifd_error_code code;
         const char *part;
     } cases[] = {
-        {RDMA_CM_EVENT_REJECTED, 28, MULTIFD_ERROR_REFUSED, "192.0.2.1:4444 refused"},
+        {RDMA_CM_EVENT_REJECTED, 28, MULTIFD_ERROR_REFUSED,
+         "192.0.2.1:4444 refused the connection without a reason"},
         {RDMA_CM_EVENT_REJECTED, 8, MULTIFD_ERROR_CONNECT, "nobody listens at 192.0.2.1:4444"},
         {RDMA_CM_EVENT_REJECTED, -ECONNREFUSED, MULTIFD_ERROR_CONNECT, "nobody listens"},
         {RDMA_CM_EVENT_REJECTED, 10, MULTIFD_ERROR_CONNECT, "reason 10"},

@@ -182,6 +182,24 @@ static void a_refusal_comes_with_its_greeting(void **state)
     assert_int_equal(mock_calls("channel_meet"), 0);
 }
 
+/* It had agreed, so that what it says now is no refusal, nor is its greeting the reason for one. */
+static void a_destination_that_agrees_and_then_goes(void **state)
+{
+    static const enum rdma_cm_event_type ends[] = {RDMA_CM_EVENT_REJECTED,
+                                                   RDMA_CM_EVENT_DISCONNECTED};
+    struct transport_greeting answer;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        expect_connection();
+        mock_event(ends[i], ends[i] == RDMA_CM_EVENT_REJECTED ? 28 : 0, NULL, 0, NULL);
+        mock_fail("channel_ready", EINVAL);
+        assert_not_connected(MULTIFD_ERROR_DISCONNECTED, "closed the connection while it was made",
+                             &answer);
+        mock_succeed("channel_ready");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +211,7 @@ int main(void)
         with_endpoint(a_wake_up_gives_up),
         with_endpoint(unreachable_peers),
         with_endpoint(a_refusal_comes_with_its_greeting),
+        with_endpoint(a_destination_that_agrees_and_then_goes),
     };
 
     return cmocka_run_group_tests_name("transport/verbs/connect", tests, NULL, NULL);

@@ -146,8 +146,12 @@ int verbs_cm_wait_event(struct verbs_cm *cm, uint64_t deadline_ns, int wake_fd,
 
 static int rejected(const struct verbs_cm *cm, int status, struct multifd_error *err)
 {
+    /* Whoever has a reason puts it into a greeting, which the caller then prefers to this. The
+     * kernel says the same for a listener that ends with requests that it never took. */
     if (status == REJECT_CONSUMER) {
-        return error_set(err, MULTIFD_ERROR_REFUSED, "%s refused the connection", cm->peer);
+        return error_set(err, MULTIFD_ERROR_REFUSED,
+                         "%s refused the connection without a reason: it may just have ended",
+                         cm->peer);
     }
     if (status == REJECT_INVALID_SERVICE_ID || status == -ECONNREFUSED) {
         return error_set(err, MULTIFD_ERROR_CONNECT, "nobody listens at %s", cm->peer);
@@ -201,10 +205,11 @@ int verbs_cm_explain(struct verbs_cm *cm, struct multifd_error *err)
     struct multifd_error unused;
 
     /* The kernel knows that the peer has gone a moment before it says so. */
-    if (poll(&fd, 1, EXPLAIN_MS) < 0 || verbs_cm_take_event(cm, &event, &unused) <= 0) {
+    if (poll(&fd, 1, EXPLAIN_MS) < 0 || verbs_cm_take_event(cm, &event, &unused) <= 0 ||
+        (event.type != RDMA_CM_EVENT_REJECTED && event.type != RDMA_CM_EVENT_DISCONNECTED)) {
         return -1;
     }
-    return event.type == RDMA_CM_EVENT_REJECTED || event.type == RDMA_CM_EVENT_DISCONNECTED
-               ? unexpected(cm, &event, err)
-               : -1;
+    /* Either way no refusal: it had agreed. */
+    return error_set(err, MULTIFD_ERROR_DISCONNECTED, "%s closed the connection while it was made",
+                     cm->peer);
 }

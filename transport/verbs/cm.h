@@ -61,8 +61,8 @@ int verbs_cm_expect(struct verbs_cm *cm, enum rdma_cm_event_type wanted,
                     struct verbs_cm_event *event, struct multifd_error *err);
 
 /*
- * After a call that failed on a connection being made: if the peer has ended it meanwhile, which is
- * why, *err says that instead. Returns -1.
+ * After a call that failed on a connection to which both sides had agreed: if the peer has ended it
+ * meanwhile, which is why, *err says that instead. Returns -1.
  */
 int verbs_cm_explain(struct verbs_cm *cm, struct multifd_error *err);
 

@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* How long a connection that was accepted may still take when the caller is to give up. */
+#define STAND_MS 100
+
 struct transport_request {
     struct verbs_cm cm;
     struct verbs_cm_event event;
@@ -150,6 +153,28 @@ const struct transport_greeting *verbs_request_greeting(const struct transport_r
     return &request->greeting;
 }
 
+/*
+ * Whoever is to give up waits a little longer for a connection that is as good as made: the peer
+ * then hears over it why, and not only that it was closed.
+ */
+static int await_established(struct verbs_cm *cm, uint64_t deadline_ns, int wake_fd,
+                             struct multifd_error *err)
+{
+    struct verbs_cm_event event;
+    uint64_t most_ns;
+
+    if (verbs_cm_expect(cm, RDMA_CM_EVENT_ESTABLISHED, RDMA_CM_EVENT_ESTABLISHED, deadline_ns,
+                        wake_fd, &event, err) == 0) {
+        return 0;
+    }
+    if (err->code != MULTIFD_ERROR_TIMEOUT) {
+        return -1;
+    }
+    most_ns = clock_earlier(deadline_ns, clock_now_ns() + STAND_MS * NS_PER_MS);
+    return verbs_cm_expect(cm, RDMA_CM_EVENT_ESTABLISHED, RDMA_CM_EVENT_ESTABLISHED, most_ns, -1,
+                           &event, err);
+}
+
 /* Answers the request and waits until the connection stands. */
 static int answer_request(struct verbs_channel *channel, const struct verbs_endpoint *endpoint,
                           const struct transport_request *request,
@@ -159,7 +184,6 @@ static int answer_request(struct verbs_channel *channel, const struct verbs_endp
     struct verbs_cm *cm = verbs_channel_cm(channel);
     uint8_t data[VERBS_PRIVATE_DATA_MAX];
     struct rdma_conn_param param;
-    struct verbs_cm_event event;
 
     if (verbs_channel_meet(channel, &request->event, err) != 0) {
         return -1;
@@ -171,8 +195,7 @@ static int answer_request(struct verbs_channel *channel, const struct verbs_endp
     if (rdma_accept(cm->id, &param) != 0) {
         return error_set_errno(err, MULTIFD_ERROR_CONNECT, errno, "rdma_accept(%s)", cm->peer);
     }
-    return verbs_cm_expect(cm, RDMA_CM_EVENT_ESTABLISHED, RDMA_CM_EVENT_ESTABLISHED,
-                           deadline_of(endpoint), wake_fd, &event, err);
+    return await_established(cm, deadline_of(endpoint), wake_fd, err);
 }
 
 struct transport_channel *verbs_accept(struct transport_endpoint *base,
