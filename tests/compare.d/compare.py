@@ -27,7 +27,7 @@ from node import HERE, MIB, TOP
 
 import demo
 import cache
-from common import LabError, remove_folder
+from common import LabError, remove_folder, shares
 from janitor import Janitor, end_process
 
 LAB = os.path.join(TOP, 'tools', 'lab')
@@ -113,6 +113,7 @@ def command_for(group, job, path, work):
     contenders = [one for content in group.contents for one in group(job, None).contenders(content)]
     turns = len(contenders) * (job['pairs'] + 1)
     lab = [LAB, '--engine', 'uml', '--mem', f'{node_memory(job["contents"])}M', '--share', work,
+           *shares(TOP, job['multifd'].removesuffix('tools/multifd/multifd')),
            '--timeout', str(300 + turns * TURN_SECONDS)]
     peer = ['--peer', shlex.join(words)] if group.nodes == 2 else []
     return [*lab, *peer, shlex.join(words)]

@@ -20,6 +20,9 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 LAB = os.path.join(TOP, 'tools', 'lab')
 PYTHON = '/usr/bin/python3'   # in the nodes, whose PATH is not the host's
 
+sys.path.append(os.path.join(TOP, 'tools', 'soft-roce'))
+from common import shares
+
 
 class Tap:
     """Prints one line for each test; a test is a list of what went wrong, empty when it passed."""
@@ -106,7 +109,8 @@ def node_command(theme, options, role):
 
 
 def run_nodes(theme, options, tap):
-    command = [LAB, '--engine', options.engine, '--timeout', str(theme.limit)]
+    command = [LAB, '--engine', options.engine, '--timeout', str(theme.limit),
+               *shares(TOP, options.build)]
     if theme.peer:
         command += ['--share', options.share, '--peer', node_command(theme, options, 'peer')]
     command.append(node_command(theme, options, 'node'))

@@ -8,6 +8,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXIT_LAB = 125       # the lab itself failed
 EXIT_TIMEOUT = 124
+NODES_OWN = ('/tmp', '/run', '/dev/shm')     # folders that a node has laid its own over
 
 
 class LabError(Exception):
@@ -41,6 +42,13 @@ def scratch_folder(size=0, executable=False):
             return folder
     raise LabError(f'none of {", ".join(candidates)} has {size >> 20} MiB to spare'
                    + (' where programs may run' if executable else ''))
+
+
+def shares(*folders):
+    """The lab's words with which nodes see these folders, wherever they are."""
+    real = [os.path.realpath(folder) for folder in folders]
+    hidden = [folder for folder in real if folder.startswith(tuple(f'{own}/' for own in NODES_OWN))]
+    return [word for folder in hidden for word in ('--share', folder)]
 
 
 def bytes_of(text):
