@@ -136,9 +136,8 @@ int multifd_bridge_observe(struct multifd_bridge *bridge,
     struct multifd_error unused;
 
     err = err == NULL ? &unused : err;
-    if (bridge->listening || bridge->source) {
-        return error_set(err, bridge->source ? MULTIFD_ERROR_INVALID : MULTIFD_ERROR_STATE,
-                         "an observer is for a destination's bridge, before it listens");
+    if (bridge->listening) {
+        return error_set(err, MULTIFD_ERROR_STATE, "an observer is told of before listening");
     }
     bridge->observer = *observer;
     return 0;

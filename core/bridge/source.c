@@ -272,6 +272,17 @@ static void take_newcomers(struct run *run, bool *busy)
 
 /* ---- The other bridge -------------------------------------------------------------------- */
 
+static void tell_committing(const struct multifd_bridge *bridge, const struct bridge_link *main)
+{
+    const struct multifd_bridge_observer *observer = &bridge->observer;
+    uint8_t words[QEMU_ANSWER_BYTES];
+
+    if (observer->committing != NULL) {
+        qemu_shut(true, words);
+        observer->committing(observer->opaque, main->fd, words, sizeof(words));
+    }
+}
+
 /*
  * The destination has all: the last look at whether this side has, too. From here on only what is
  * decided there counts.
@@ -291,6 +302,9 @@ static int commit(struct multifd_bridge *bridge, uint64_t main_bytes, struct mul
     }
     pthread_mutex_lock(&bridge->decision);
     fine = !session_has_failed(&bridge->session);
+    if (fine) {
+        tell_committing(bridge, main);
+    }
     atomic_store(&bridge->committed, fine);
     pthread_mutex_unlock(&bridge->decision);
     if (fine && control_send(bridge->control, &message, err) == 0) {
@@ -429,6 +443,16 @@ static void tell_undecided(struct multifd_bridge *bridge, struct multifd_error *
               cause.message);
 }
 
+/* An observer may hold a copy of the connection: that QEMU hears of its end all the same. */
+static void end_main(const struct multifd_bridge *bridge)
+{
+    const struct bridge_link *main = atomic_load(&bridge->main);
+
+    if (main != NULL) {
+        (void)shutdown(main->fd, SHUT_RDWR);
+    }
+}
+
 static int take_apart(struct run *run, int status, struct multifd_error *err)
 {
     struct multifd_bridge *bridge = run->bridge;
@@ -449,6 +473,7 @@ static int take_apart(struct run *run, int status, struct multifd_error *err)
         close(run->newcomers[i].fd);
     }
     bridge_close_listener(bridge);
+    end_main(bridge);
     bridge_close_qemu(bridge, false);
     bridge_disconnect(bridge);
     return status;

@@ -53,8 +53,8 @@ enum multifd_bridge_phase {
      * destination: `cont` here. Or QEMU here was cancelled in that moment, and the destination has
      * the guest: if it runs here, too, end QEMU there.
      * Destination: QEMU here has the guest, but the other bridge was lost in that moment. A bridge
-     * that still lives keeps the source's guest stopped; one that was killed cannot: if the guest
-     * runs on at the source, end QEMU here.
+     * that still lives keeps the source's guest stopped; one that was killed does if somebody
+     * watched over it (multifd_bridge_observe). If the guest runs on at the source, end QEMU here.
      * The error tells which; run has returned -1.
      */
     MULTIFD_BRIDGE_UNDECIDED,
@@ -97,17 +97,25 @@ int multifd_bridge_expect_channels(struct multifd_bridge *bridge, unsigned chann
                                    struct multifd_error *err);
 
 /*
- * Destination: what someone may have to know at once who watches over this process. Called on the
- * bridge's threads; they are to be quick and call nothing of the bridge's. Any may be NULL.
+ * What someone has to know at once who watches over this process, to do what it cannot do any more
+ * when it is killed. Called on the bridge's threads; they are to be quick and call nothing of the
+ * bridge's. Any may be NULL.
  *
- * connected: QEMU has the main connection, and a migration of which only this bridge can make the
- * end. `qemu` is its process (SO_PEERCRED), 0 if that has no number here. Once.
- * handing_over: QEMU is about to get the end of its stream: from now on the guest may run there,
- * whatever becomes of the bridge. Once, or never.
+ * Destination, connected: QEMU has the main connection, and a migration of which only this bridge
+ * can make the end. `qemu` is its process (SO_PEERCRED), 0 if that has no number here. Once. If the
+ * bridge is lost from now on and QEMU does not end by itself, end it.
+ * Destination, handing_over: QEMU is about to get the end of its stream: from now on the guest may
+ * run there, whatever becomes of the bridge, and QEMU is to be left alone. Once, or never.
+ * Source, committing: the guest is about to be handed over. If the bridge is lost before run has
+ * returned, QEMU resumes the guest, which may run at the destination by then, unless somebody has
+ * kept a copy of its connection `qemu` (which is the bridge's, and valid in this call alone), and
+ * writes the `length` bytes of `words` to it, which make QEMU keep the guest stopped. Once, or
+ * never.
  */
 struct multifd_bridge_observer {
     void (*connected)(void *opaque, pid_t qemu);
     void (*handing_over)(void *opaque);
+    void (*committing)(void *opaque, int qemu, const void *words, size_t length);
     void *opaque;
 };
 

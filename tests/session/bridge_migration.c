@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge_migration.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -54,10 +55,24 @@ static void note_handing_over(void *opaque)
     assert_false(atomic_exchange(&side->handed_over, true));
 }
 
+static void note_committing(void *opaque, int qemu, const void *words, size_t length)
+{
+    struct side *side = opaque;
+
+    side->copy = fcntl(qemu, F_DUPFD_CLOEXEC, 0);
+    assert_true(side->copy >= 0);
+    assert_true(length <= sizeof(side->words));
+    memcpy(side->words, words, length);
+    side->words_length = length;
+    assert_false(atomic_exchange(&side->committed, true));
+}
+
 static void observe(struct side *side)
 {
-    const struct multifd_bridge_observer observer = {
-        .connected = note_connected, .handing_over = note_handing_over, .opaque = side};
+    const struct multifd_bridge_observer observer = {.connected = note_connected,
+                                                     .handing_over = note_handing_over,
+                                                     .committing = note_committing,
+                                                     .opaque = side};
 
     assert_int_equal(multifd_bridge_observe(side->bridge, &observer, &side->err), 0);
 }
@@ -106,6 +121,7 @@ static void make_bridges(struct migration *migration)
     assert_non_null(migration->source.bridge);
     add_blocks(migration, &migration->source, plan->source_knows, true);
     (void)multifd_bridge_expect_channels(migration->source.bridge, plan->source_expects, NULL);
+    observe(&migration->source);
     start(&migration->source);
     multifd_options_delete(&options);
 }
@@ -172,7 +188,10 @@ void bridge_migration_run(struct migration *migration, const struct bridge_plan 
     pthread_join(migration->destination.thread, NULL);
     multifd_bridge_delete(&migration->source.bridge);
     multifd_bridge_delete(&migration->destination.bridge);
-    fake_qemu_join(&migration->qemu);
+    fake_qemu_join(&migration->qemu); /* which does not wait for whoever keeps a copy */
+    if (atomic_load(&migration->source.committed)) {
+        close(migration->source.copy);
+    }
     watchdog_stop();
 }
 
@@ -187,12 +206,17 @@ void bridge_migration_explain(const struct migration *migration)
 
 void bridge_migration_expect_success(struct migration *migration)
 {
+    static const uint8_t success[] = {0, 1, 0, 4, 0, 0, 0, 0}; /* QEMU's MIG_RP_MSG_SHUT */
+
     EXPECT(migration, migration->source.status == 0 && migration->destination.status == 0);
     EXPECT(migration, atomic_load(&migration->qemu.source_outcome) == FAKE_SUCCEEDED);
     EXPECT(migration, atomic_load(&migration->qemu.destination_outcome) == FAKE_SUCCEEDED);
     EXPECT(migration, fake_qemu_equal(&migration->qemu));
     EXPECT(migration, atomic_load(&migration->destination.qemu) == getpid());
     EXPECT(migration, atomic_load(&migration->destination.handed_over));
+    EXPECT(migration, atomic_load(&migration->source.committed));
+    EXPECT(migration, migration->source.words_length == sizeof(success));
+    EXPECT(migration, memcmp(migration->source.words, success, sizeof(success)) == 0);
     EXPECT(migration, migration->source.statistics.phase == MULTIFD_BRIDGE_COMPLETED);
     EXPECT(migration, migration->destination.statistics.phase == MULTIFD_BRIDGE_COMPLETED);
     EXPECT(migration,

@@ -38,6 +38,13 @@ struct side {
     /* Destination: what its observer was told. */
     atomic_int qemu;
     atomic_bool handed_over;
+
+    /* Source: that its own was told to watch over QEMU's connection, of which it keeps a copy, and
+     * with which words. */
+    atomic_bool committed;
+    int copy;
+    uint8_t words[64];
+    size_t words_length;
 };
 
 struct migration {

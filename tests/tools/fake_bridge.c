@@ -112,7 +112,8 @@ int multifd_bridge_observe(struct multifd_bridge *bridge,
 {
     (void)bridge;
     (void)err;
-    told.observed = observer->connected != NULL && observer->handing_over != NULL;
+    told.observed = observer->connected != NULL && observer->handing_over != NULL &&
+                    observer->committing != NULL;
     return 0;
 }
 

@@ -18,7 +18,7 @@
 struct run {
     const char *command;
     struct bridge_args *args;
-    struct guard *guard; /* destination */
+    struct guard *guard;
     struct multifd_bridge *bridge;
     struct qmp *qmp;
     struct ram_files *files;
@@ -36,39 +36,32 @@ static bool is_source(const struct run *run)
 
 /* ---- Before the migration ------------------------------------------------------------------ */
 
-static int create_source(struct run *run, struct multifd_error *err)
+static struct multifd_bridge *new_bridge(const struct bridge_args *args, struct multifd_error *err)
 {
-    const struct bridge_args *args = run->args;
-
-    run->bridge = multifd_bridge_source_new(args->qemu, args->rdma, args->session.options, err);
-    return run->bridge == NULL ? -1 : 0;
-}
-
-static int create_destination(struct run *run, struct multifd_error *err)
-{
-    const struct bridge_args *args = run->args;
-
-    run->bridge =
-        multifd_bridge_destination_new(args->rdma, args->qemu, args->session.options, err);
-    if (run->bridge == NULL) {
-        return -1;
-    }
-    const struct multifd_bridge_observer observer = {
-        .connected = guard_connected,
-        .handing_over = guard_handing_over,
-        .opaque = run->guard,
-    };
-    return multifd_bridge_observe(run->bridge, &observer, err);
+    return args->role == QEMU_SOURCE
+               ? multifd_bridge_source_new(args->qemu, args->rdma, args->session.options, err)
+               : multifd_bridge_destination_new(args->rdma, args->qemu, args->session.options, err);
 }
 
 static int create(struct run *run, struct multifd_error *err)
 {
+    struct multifd_bridge_observer observer = {
+        .connected = guard_connected,
+        .handing_over = guard_handing_over,
+        .committing = guard_committing,
+    };
+
     signals_block();
-    if (is_source(run)) {
-        return create_source(run, err);
+    run->guard = guard_start(run->command, GRACE_MS, err); /* before there are threads */
+    if (run->guard == NULL) {
+        return -1;
     }
-    run->guard = guard_start(GRACE_MS, err); /* before there are threads */
-    return run->guard == NULL ? -1 : create_destination(run, err);
+    run->bridge = new_bridge(run->args, err);
+    if (run->bridge == NULL) {
+        return -1;
+    }
+    observer.opaque = run->guard;
+    return multifd_bridge_observe(run->bridge, &observer, err);
 }
 
 static int meet_qemu(struct run *run, struct multifd_error *err)
