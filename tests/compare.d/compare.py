@@ -20,10 +20,10 @@ import subprocess
 import sys
 import tempfile
 
-import node
+from node import HERE, MIB, TOP  # which finds the other modules
+import contents
 import plan
 import table
-from node import HERE, MIB, TOP
 
 import demo
 import cache
@@ -59,42 +59,9 @@ def parse_arguments():
     return options
 
 
-def make_random(path, mib):
-    with open(path, 'wb') as file:
-        for _ in range(mib):
-            file.write(os.urandom(MIB))
-
-
-def make_guest(path, mib, work, janitor):
-    """The memory of a Linux guest that has booted, has some files in memory, and stands still."""
-    cache.prepare('vm', janitor)
-    demo.make_initrd(work, janitor)
-    guest = demo.Guest(work, janitor, mib=mib)
-    try:
-        guest.wait_until_up()
-        guest.execute('stop')
-        os.link(guest.ram, path)
-    finally:
-        guest.delete()
-
-
-def make_contents(options, work, janitor):
-    """Name: file, of what the groups need."""
-    needed = {name for group in options.groups for name in plan.GROUPS[group].contents if name}
-    contents = {name: os.path.join(work, f'content-{name}') for name in needed}
-    if 'random' in contents:
-        make_random(contents['random'], options.memory)
-    if 'guest' in contents:
-        print('# booting a guest', file=sys.stderr)
-        folder = os.path.join(work, 'guest')
-        os.makedirs(folder)
-        make_guest(contents['guest'], options.memory, folder, janitor)
-    return contents
-
-
-def node_memory(contents):
+def node_memory(made):
     """MiB: the source's and the destination's, and what is in the page cache of it."""
-    largest = max((os.path.getsize(path) for path in contents.values()), default=0)
+    largest = max((os.path.getsize(content['path']) for content in made.values()), default=0)
     return 3 * largest // MIB + BESIDE_MEMORY
 
 
@@ -199,7 +166,10 @@ def compare(options, work, janitor):
     job = {'multifd': demo.build(work, janitor, 'compare', ['-DCMAKE_BUILD_TYPE=Release'])}
     if any(plan.GROUPS[name].nodes for name in options.groups):
         cache.prepare('uml', janitor)
-    job['contents'] = make_contents(options, work, janitor)
+    needed = {name for group in options.groups for name in plan.GROUPS[group].contents if name}
+    job['contents'] = contents.make(needed, options.memory, work, janitor)
+    runs = any(plan.GROUPS[name].runs for name in options.groups)
+    job['saved'] = contents.make_running(work, janitor) if runs else None
     report = {'version': 1, 'type': 'compare', 'date': datetime.datetime.now().isoformat(' ', 'seconds'),
               'revision': revision(), 'processor': processor(), 'memory_mib': options.memory,
               'groups': {name: play(name, options, job, work, janitor) for name in options.groups}}

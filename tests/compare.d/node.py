@@ -2,12 +2,11 @@
 """Plays one group, in a lab node or on the host: node.py JOB, which is a JSON file:
 
   {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "memory": FOLDER or null,
-   "multifd": PATH, "contents": {NAME: FILE}}
+   "multifd": PATH, "contents": {NAME: what contents.py has made}, "saved": FOLDER or null}
 """
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 
@@ -17,6 +16,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path[1:1] = [os.path.join(TOP, 'tests', 'lab'), os.path.join(TOP, 'tools')]
 
 import demo  # finds the lab's own modules
+import contents
 import meeting
 import plan
 import session
@@ -62,10 +62,12 @@ def set_content(place, job, content):
     """Puts the memory that is moved into the folder. A server only needs its size."""
     if content is None:
         return
-    path = job['contents'][content]
-    place.mib = os.path.getsize(path) // MIB
+    chosen = job['contents'][content]
+    place.mib = os.path.getsize(chosen['path']) // MIB
     place.source = place.path('source')
-    shutil.copyfile(path, place.source)
+    contents.put(chosen, place.source)
+    # A look at a hole fills it, so that who comes later would find another memory.
+    place.renew = (lambda: contents.put(chosen, place.source)) if chosen['extents'] else None
 
 
 def make_stage(job):

@@ -18,12 +18,13 @@ GIB = 1 << 30
 class Migration(Contender):
     """multifd recv and multifd send with files in memory."""
 
-    def __init__(self, multifd, transport, channels, method='nocomp'):
-        more = f', {method}' if method != 'nocomp' else ''
+    def __init__(self, multifd, transport, channels, method='nocomp', registration='all'):
+        more = ''.join(f', {word}' for word, usual in ((method, 'nocomp'), (registration, 'all'))
+                       if word != usual)
         super().__init__(f'multifd {transport}, {channels} channel{"s"[:channels > 1]}{more}')
         self.multifd = multifd
         self.transport = transport
-        self.words = ['--channels', str(channels), '--method', method]
+        self.words = ['--channels', str(channels), '--method', method, '--registration', registration]
         self.recv = None
         self.send = None
 

@@ -5,6 +5,8 @@ import bridge
 import ours
 import perftest
 import qemu
+import running
+from contents import GUESTS
 from table import Row
 
 MIB = 256                # of guest memory that is sent again and again
@@ -19,8 +21,12 @@ FRESH = ('RAM is a file in memory on all sides (share=on in QEMU); the source ma
          'content already, the destination memory that nobody has touched, anew for each turn')
 MEASURED = ("own: QEMU's total-time, total_ns of multifd send; wall: from QEMU's migrate command to its end, "
             'from the start of multifd send to its end; all with setup, none with a limit of bandwidth')
-BRIDGED = ("down: QEMU's downtime, here of a guest that never ran; processor time of ours: QEMU's and the "
-           "bridge's beside it, whose setup is not in QEMU's times")
+BRIDGED = ("over bridges, processor time is QEMU's and that of the bridge beside it, whose setup is not in "
+           "QEMU's times")
+RUNNING = ('a guest that writes: 128 MiB in software emulation; down: its downtime, of which QEMU allows itself '
+           "300 ms; processor time is both QEMUs', with the guest's own")
+HOLES = ('guest: all of its memory is in place, as after a long time; fresh guest: as its file was when it '
+         'had booted, with holes where it never touched it, made anew for each turn')
 TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no look for zero pages; its '
            'processor time has all of the setup in it')
 CACHED = ("ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
@@ -50,6 +56,7 @@ class Group:
     nodes = 1
     room = None             # bytes of files in memory, where /dev/shm may be too small
     contents = (None,)
+    runs = False            # whether a guest that runs is needed
     notes = ()
 
     def __init__(self, job, janitor):
@@ -135,12 +142,13 @@ class Latency(Group):
 
 class Migration(Group):
     """whole migrations against QEMU's, in one node: rdma, multifd over TCP, multifd over rsockets"""
-    contents = ('random', 'guest')
-    notes = (FRESH, MEASURED)
+    contents = ('random', *GUESTS)
+    notes = (FRESH, MEASURED, HOLES)
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
         self.mine = self.migrations('rdma', (1, 2, 4))
+        self.on_demand = ours.Migration(self.multifd, 'rdma', 4, registration='on-demand')
         self.rdma = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
         self.multifd = [(channels, qemu.multifd(janitor, channels, rsockets=rsockets))
                         for rsockets in (False, True) for channels in (2, 4)]
@@ -149,10 +157,11 @@ class Migration(Group):
         """Ours between the peers, so that pairs are near each other in time."""
         first, second, third = self.mine.values()
         tcp2, tcp4, rsockets2, rsockets4 = (peer for _, peer in self.multifd)
-        return [self.rdma[0], first, self.rdma[1], second, tcp2, third, tcp4, rsockets2, rsockets4]
+        return [self.rdma[0], first, self.rdma[1], second, tcp2, third, tcp4, self.on_demand,
+                rsockets2, rsockets4]
 
     def rows(self, content):
-        pairs = [(peer, mine) for peer in self.rdma for mine in self.mine.values()]
+        pairs = [(peer, mine) for peer in self.rdma for mine in (*self.mine.values(), self.on_demand)]
         pairs += [(peer, self.mine[channels, 'nocomp']) for channels, peer in self.multifd]
         return self.both_times(content, pairs)
 
@@ -195,8 +204,28 @@ class Bridge(Group):
     def rows(self, content):
         for mine in self.mine:
             yield from self.both_times(content, [(peer, mine) for peer in self.peers])
-            for peer in self.peers:
-                yield Row(content, peer.name, mine.name, 'down', content)
+
+
+class Running(Group):
+    """a guest that runs and keeps writing, over two bridges against QEMU's own rdma, and its multifd over TCP"""
+    runs = True
+    notes = (RUNNING, BRIDGED)
+
+    def __init__(self, job, janitor):
+        super().__init__(job, janitor)
+        saved = job['saved']
+        self.mine = running.Bridged('multifd bridge, 4 channels', saved, self.multifd)
+        self.peers = [running.Plain('QEMU rdma, pin-all', saved, 'rdma', rdma_pin_all=True),
+                      running.Plain('QEMU rdma, dynamic', saved, 'rdma'),
+                      running.Plain('QEMU multifd, tcp, 4 channels', saved, 'tcp', multifd=True)]
+
+    def contenders(self, content):
+        return [self.peers[0], self.peers[1], self.mine, self.peers[2]]
+
+    def rows(self, content):
+        for peer in self.peers:
+            for measure in ('own', 'down'):
+                yield Row('a guest that writes', peer.name, self.mine.name, measure)
 
 
 class Sockets(Group):
@@ -254,4 +283,4 @@ class Wire(Group):
 
 
 GROUPS = {group.__name__.lower(): group
-          for group in (Raw, Bandwidth, Latency, Migration, Growth, Bridge, Sockets, Wire)}
+          for group in (Raw, Bandwidth, Latency, Migration, Growth, Bridge, Running, Sockets, Wire)}

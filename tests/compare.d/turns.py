@@ -53,6 +53,8 @@ def attempt(act):
 def take_turn(stage, contender, place):
     """Returns {'values': ..., 'cpu': [server's, client's]} or {'error': why}."""
     try:
+        if place.renew:
+            stage.at_client(place.renew)
         port = stage.at_server(lambda: contender.serve(place))
         client = stage.at_client(lambda: contender.drive(place, port))
         server = stage.at_server(lambda: contender.finish(place))

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import session
+from orders import Orders, is_over
 
 MIB = 1 << 20
 BLOCKS = {'ram0': 64, 'ram1': 64}     # RAM blocks that are files: name, MiB
@@ -83,10 +84,11 @@ def ram_file(folder, side, name):
     return os.path.join(folder, f'{name}-{side}')
 
 
-class Machine:
+class Machine(Orders):
     """One QEMU; `folder` is for its RAM files, monitors and console. Of two with the same folder and
     the same guest each has its `side`, whose RAM files it has."""
     number = 0
+    refused = MachineError
 
     def __init__(self, folder, side, words):
         Machine.number += 1
@@ -129,33 +131,6 @@ class Machine:
     def execute(self, command, arguments=None, seconds=MONITOR_SECONDS):
         return self.monitor.execute(command, arguments, seconds)
 
-    def capabilities(self, **states):
-        wanted = [{'capability': name.replace('_', '-'), 'state': state}
-                  for name, state in states.items()]
-        self.execute('migrate-set-capabilities', {'capabilities': wanted})
-
-    def parameters(self, **values):
-        self.execute('migrate-set-parameters',
-                     {name.replace('_', '-'): value for name, value in values.items()})
-
-    def status(self):
-        return self.execute('query-status')['status']
-
-    def migration(self):
-        return self.execute('query-migrate')
-
-    def migrate(self, address):
-        """Starts a migration; one that has just failed may not be cleaned up yet."""
-        end = time.monotonic() + MONITOR_SECONDS
-        while True:
-            try:
-                self.execute('migrate', {'uri': address})
-                return
-            except MachineError as error:
-                if 'yank' not in str(error) or time.monotonic() > end:
-                    raise
-            time.sleep(0.05)
-
     def wait_for_migration(self, reached, seconds):
         """Waits until what QEMU tells of the migration fits; returns that."""
         end = time.monotonic() + seconds
@@ -185,10 +160,6 @@ class Machine:
             self.program.signal(signal.SIGKILL)
             self.result = self.program.wait(MONITOR_SECONDS)
         return self.result
-
-
-def is_over(told):
-    return told.get('status') in ('completed', 'failed', 'cancelled')
 
 
 # ---- A guest that is up, in files -----------------------------------------------------------

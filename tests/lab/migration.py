@@ -20,7 +20,8 @@ import re
 import struct
 import time
 
-from machine import BLOCKS, MIB, Machine, MachineError, is_over, load, ram_file
+from machine import BLOCKS, MIB, Machine, MachineError, load, ram_file
+from orders import is_over
 
 PAGE = 4096
 CHUNK = 1 << 20

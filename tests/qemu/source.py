@@ -5,8 +5,8 @@ import shutil
 import time
 
 import demo
+from orders import Orders, is_over
 
-CLEAN_UP_SECONDS = 10
 VGA = ['-vga', 'std']
 
 
@@ -21,13 +21,9 @@ done' 2> /dev/null &
 echo '{demo.GUEST_IS_UP}'""")
 
 
-def is_over(told):
-    """Whether the migration is, of which QEMU tells that."""
-    return told.get('status') in ('completed', 'failed', 'cancelled')
-
-
-class Source(demo.Guest):
+class Source(Orders, demo.Guest):
     """QEMU. Its errors are demo.DemoError."""
+    refused = demo.DemoError
 
     def __init__(self, work, janitor, more=()):
         path = os.path.join(work, 'log')
@@ -38,33 +34,6 @@ class Source(demo.Guest):
     def said(self):
         """What QEMU has printed since the last time."""
         return [f'QEMU: {line.rstrip()}' for line in self.log]
-
-    def capabilities(self, **states):
-        wanted = [{'capability': name.replace('_', '-'), 'state': state}
-                  for name, state in states.items()]
-        self.execute('migrate-set-capabilities', {'capabilities': wanted})
-
-    def parameters(self, **values):
-        self.execute('migrate-set-parameters',
-                     {name.replace('_', '-'): value for name, value in values.items()})
-
-    def status(self):
-        return self.execute('query-status')['status']
-
-    def migration(self):
-        return self.execute('query-migrate')
-
-    def migrate(self, address):
-        """Starts a migration; one that has just failed may not be cleaned up yet."""
-        end = time.monotonic() + CLEAN_UP_SECONDS
-        while True:
-            try:
-                self.execute('migrate', {'uri': address})
-                return
-            except demo.DemoError as error:
-                if 'yank' not in str(error) or time.monotonic() > end:
-                    raise
-            time.sleep(0.05)
 
     def stop(self):
         """The guest stands still, and may be migrated (again)."""
