@@ -13,12 +13,11 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/bridge/bridge.h"
+#include "core/bridge/sink.h"
 #include "core/staging.h"
 
 #include <stdlib.h>
 #include <unistd.h>
-
-#define DROP_BYTES (64u << 10)
 
 enum way {
     WAY_DIRECT,   /* from RAM to RAM; what QEMU sends of the pages is dropped */
@@ -30,7 +29,7 @@ enum state {
     STATE_HEADER,  /* reading it */
     STATE_ROOM,    /* waiting for room on the channel, and for the RAM to be registered */
     STATE_PAYLOAD, /* reading it to the staging */
-    STATE_DROP,    /* reading it to nowhere */
+    STATE_DROP,    /* giving it to the sink */
 };
 
 struct source_channel {
@@ -54,7 +53,7 @@ struct source_channel {
     atomic_uint remote_slots;
 
     struct transport_write *writes; /* room for as many as a packet has pages */
-    uint8_t drop[DROP_BYTES];
+    struct bridge_sink sink;        /* of the payloads that are dropped */
 };
 
 static struct source_channel *of(void *link)
@@ -314,8 +313,7 @@ static int read_payload(struct source_channel *channel, struct multifd_error *er
 
 static int drop_payload(struct source_channel *channel, struct multifd_error *err)
 {
-    int got = bridge_link_read(&channel->link, channel->drop,
-                               channel->left < DROP_BYTES ? channel->left : DROP_BYTES, err);
+    int got = bridge_sink_take(&channel->sink, channel->link.fd, channel->left, err);
 
     if (got > 0) {
         channel->left -= (uint32_t)got;
@@ -407,6 +405,7 @@ static void release(struct bridge_link *link)
     if (staging_fini(&channel->staging, link->bridge->session.endpoint, &err) != 0) {
         log_line(&link->bridge->session.options.log, "%s", err.message);
     }
+    bridge_sink_fini(&channel->sink);
     free(channel->writes);
     channel->writes = NULL;
 }
@@ -424,6 +423,9 @@ static int prepare(struct source_channel *channel, struct multifd_bridge *bridge
     if (channel->writes == NULL) {
         return error_set_nomem(err);
     }
+    if (bridge_sink_init(&channel->sink, err) != 0) {
+        return -1;
+    }
     return staging_init(&channel->staging, bridge->session.endpoint, bridge_staging_slots(bridge),
                         bridge_staging_bytes(bridge), 0, err);
 }
@@ -439,7 +441,7 @@ struct bridge_link *bridge_source_channel_new(struct multifd_bridge *bridge, uin
         error_set_nomem(err);
         return NULL;
     }
-    *channel = (struct source_channel){.state = STATE_HEADER};
+    *channel = (struct source_channel){.state = STATE_HEADER, .sink = BRIDGE_NO_SINK};
     channel->link.bridge = bridge;
     if (prepare(channel, bridge, err) != 0 ||
         bridge_link_init(&channel->link, bridge, &ops, id, fd, transport, err) != 0) {
