@@ -32,6 +32,7 @@ END_SECONDS = 5      # that a destination has after its migration has failed
 ROUNDS = 6           # of a guest that runs, at least
 FAST = 160 * MIB     # bytes per second
 SLOW = 16 * MIB      # in QEMU's 100 ms less than the flipping pages are
+STEADY = 24 * MIB    # of a migration that takes some seconds
 SLOW_LEFT = 24 * MIB # of the first round: from when on it is slow
 RUN_SECONDS = 0.06   # of the guest, before a migration may end
 ENOUGH_MS = 2000     # of downtime, for the rest however much it is
@@ -140,7 +141,8 @@ def compare(folder, source, destination):
     found = list(differences(folder, source, destination))
     wrong = [one for one in found if one.is_rewriters()]
     if wrong or len(found) > MISSED:
-        return [f'{len(found)} pages differ, {len(wrong)} of the rewriter', *wrong[:5], *found[:5]], found
+        return [f'{len(found)} pages differ, {len(wrong)} of the rewriter',
+                *map(str, wrong[:5] + found[:5])], found
     mend(folder, destination, found)
     return [], found
 
@@ -218,8 +220,8 @@ class Migration:
             lambda told: is_over(told)
             or told.get('ram', {}).get('dirty-sync-count', 0) >= ROUNDS, SECONDS)
 
-    def finish(self):
-        """Lets it come to its end; returns what the source tells of it then.
+    def let_end(self):
+        """From now on it may end.
 
         A round has begun then, and the guest has run since: QEMU looks for dirty pages once more, stops
         the guest at once, and seldom misses a write."""
@@ -228,8 +230,16 @@ class Migration:
             lambda told: is_over(told) or told['ram']['dirty-sync-count'] > last, SECONDS)
         time.sleep(RUN_SECONDS)
         self.source.parameters(downtime_limit=ENOUGH_MS)
+
+    def wait(self):
+        """Until it is over; returns what the source tells of it then."""
         self.told = self.source.wait_for_migration(is_over, SECONDS)
         return self.told
+
+    def finish(self):
+        """Lets it come to its end."""
+        self.let_end()
+        return self.wait()
 
     def has_arrived(self):
         """What is wrong with a migration that was completed, before the guest runs on."""
