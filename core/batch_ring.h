@@ -19,6 +19,7 @@ struct page_batch {
     uint32_t flags;         /* MULTIFD_FLAG_SYNC or 0 */
     uint32_t sync_channels; /* of a SYNC, see struct multifd_packet */
     uint32_t num;
+    bool known_zero;   /* all of its pages are, as the caller says */
     uint64_t *offsets; /* room for the packet's pages */
 
     /* The consumer's, when it has looked at the pages: the zero ones are the last. */

@@ -123,6 +123,10 @@ void packet_writer_look(struct packet_writer *writer, struct page_batch *batch)
     if (!writer->config->detect_zero_pages) {
         return;
     }
+    if (batch->known_zero) {
+        batch->zero_num = batch->num;
+        return;
+    }
     for (uint32_t i = 0; i < batch->num; i++) {
         uint64_t offset = batch->offsets[i];
 

@@ -103,7 +103,7 @@ static int wait_for_batch(struct multifd_source *source, struct multifd_error *e
 }
 
 static int start_batch(struct multifd_source *source, struct multifd_ram_block *block,
-                       struct multifd_error *err)
+                       bool known_zero, struct multifd_error *err)
 {
     struct session_times *times = &source->session.times;
 
@@ -115,6 +115,7 @@ static int start_batch(struct multifd_source *source, struct multifd_ram_block *
     }
     source->batch->block = block;
     source->batch->flags = 0;
+    source->batch->known_zero = known_zero;
     source->batch->num = 0;
     source->unsynced = true;
     return 0;
@@ -166,7 +167,7 @@ static void add_page(struct multifd_source *source, uint64_t offset)
 
 /* A page that is wrong, or for which a batch must begin. */
 static int queue_first(struct multifd_source *source, struct multifd_ram_block *block,
-                       uint64_t offset, struct multifd_error *err)
+                       uint64_t offset, bool known_zero, struct multifd_error *err)
 {
     struct multifd_error unused;
 
@@ -176,7 +177,7 @@ static int queue_first(struct multifd_source *source, struct multifd_ram_block *
     if (source->batch != NULL) {
         hand_over(source);
     }
-    if (start_batch(source, block, err) != 0) {
+    if (start_batch(source, block, known_zero, err) != 0) {
         return -1;
     }
     add_page(source, offset);
@@ -184,15 +185,27 @@ static int queue_first(struct multifd_source *source, struct multifd_ram_block *
 }
 
 /* Nearly every page is one more of its batch: these lines are all that it costs then. */
-int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
-                       uint64_t offset, struct multifd_error *err)
+static int queue(struct multifd_source *source, struct multifd_ram_block *block, uint64_t offset,
+                 bool known_zero, struct multifd_error *err)
 {
     if (source->batch == NULL || source->batch->block != block ||
-        !takes_page(source, block, offset)) {
-        return queue_first(source, block, offset, err);
+        source->batch->known_zero != known_zero || !takes_page(source, block, offset)) {
+        return queue_first(source, block, offset, known_zero, err);
     }
     add_page(source, offset);
     return 0;
+}
+
+int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
+                       uint64_t offset, struct multifd_error *err)
+{
+    return queue(source, block, offset, false, err);
+}
+
+int multifd_queue_zero_page(struct multifd_source *source, struct multifd_ram_block *block,
+                            uint64_t offset, struct multifd_error *err)
+{
+    return queue(source, block, offset, true, err);
 }
 
 /* ---- Sync ---- */

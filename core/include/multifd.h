@@ -13,7 +13,7 @@
  *   multifd_save_setup          <-- connects, agrees -->
  *                                             multifd_recv_new_channel     until
  *                                             multifd_recv_all_channels_created
- *   multifd_queue_page (each page)
+ *   multifd_queue_page (each page)            (multifd_queue_zero_page: of which it is known)
  *   multifd_send_sync_main      <-- ends a round on both sides -->  multifd_recv_sync_main == 1
  *   ... more rounds ...
  *   multifd_source_finish       <-- totals agree -->                multifd_recv_sync_main == 0
@@ -257,6 +257,16 @@ int multifd_save_setup(struct multifd_source *source, struct multifd_error *err)
  */
 int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
                        uint64_t offset, struct multifd_error *err);
+
+/*
+ * The same for a page that the caller knows to be all zero without looking, such as a hole of the
+ * file that it lies in: its memory is neither read nor, with the registration `on-demand`,
+ * registered. If it does not stay zero until the guest is stopped it must be queued again in a
+ * later round, as any page that was written to. With the option "zero-page-detection" at `none`
+ * this is multifd_queue_page.
+ */
+int multifd_queue_zero_page(struct multifd_source *source, struct multifd_ram_block *block,
+                            uint64_t offset, struct multifd_error *err);
 
 /*
  * Ends a round: hands over the partly filled batch, sends SYNC on every channel that has had pages

@@ -148,7 +148,8 @@ class Migration(Group):
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
         self.mine = self.migrations('rdma', (1, 2, 4))
-        self.on_demand = ours.Migration(self.multifd, 'rdma', 4, registration='on-demand')
+        self.on_demand = [ours.Migration(self.multifd, 'rdma', channels, registration='on-demand')
+                          for channels in (1, 4)]
         self.rdma = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
         self.multifd = [(channels, qemu.multifd(janitor, channels, rsockets=rsockets))
                         for rsockets in (False, True) for channels in (2, 4)]
@@ -157,11 +158,11 @@ class Migration(Group):
         """Ours between the peers, so that pairs are near each other in time."""
         first, second, third = self.mine.values()
         tcp2, tcp4, rsockets2, rsockets4 = (peer for _, peer in self.multifd)
-        return [self.rdma[0], first, self.rdma[1], second, tcp2, third, tcp4, self.on_demand,
-                rsockets2, rsockets4]
+        return [self.rdma[0], first, self.on_demand[0], self.rdma[1], second, tcp2, third,
+                self.on_demand[1], tcp4, rsockets2, rsockets4]
 
     def rows(self, content):
-        pairs = [(peer, mine) for peer in self.rdma for mine in (*self.mine.values(), self.on_demand)]
+        pairs = [(peer, mine) for peer in self.rdma for mine in (*self.mine.values(), *self.on_demand)]
         pairs += [(peer, self.mine[channels, 'nocomp']) for channels, peer in self.multifd]
         return self.both_times(content, pairs)
 

@@ -262,6 +262,61 @@ static uint64_t bytes_of(const char *where)
     return (uint64_t)status.st_blocks * 512;
 }
 
+static void write_byte(const char *where, long offset, char byte)
+{
+    FILE *file = fopen(where, "r+");
+
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_equal(fputc(byte, file), byte);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void assert_next_data(const struct ram_file *file, uint64_t from, uint64_t begin,
+                             uint64_t end)
+{
+    struct ram_extent data = ram_file_next_data(file, from, PAGE);
+
+    assert_int_equal(data.begin, begin);
+    assert_int_equal(data.end, end);
+}
+
+/* Pages that are larger than those of the system; small holes at the edges are data. */
+static void data_is_whole_pages(void **state)
+{
+    const uint64_t page = 64 << 10;
+    const uint64_t at = (3 << 20) + PAGE;
+    const uint64_t length = 4 << 20;
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(path, 'g', 0);
+    assert_int_equal(truncate(path, (off_t)length), 0);
+    write_byte(path, (long)at, 'x');
+    struct ram_file *file = ram_file_open_source(&spec, page, &err);
+    assert_non_null(file);
+    struct ram_extent data = ram_file_next_data(file, 0, page);
+    assert_int_equal(data.begin, 3 << 20);
+    assert_int_equal(data.end, length);
+    data = ram_file_next_data(file, 5 * page, page);
+    assert_int_equal(data.begin, 3 << 20);
+    ram_file_delete(&file);
+}
+
+/* A hole on a disk is no knowledge: what is not yet written out may count as one. */
+static void files_on_a_disk_are_all_data(void **state)
+{
+    struct multifd_error err = {0};
+
+    (void)state;
+    write_file(path, 'g', 0);
+    assert_int_equal(truncate(path, 8 << 20), 0);
+    struct ram_file *file = ram_file_open_source(&spec, PAGE, &err);
+    assert_non_null(file);
+    assert_next_data(file, 0, 0, 8 << 20);
+    ram_file_delete(&file);
+}
+
 /* Data, a large hole, data, a hole too small, data, a hole to the end. */
 static void holes_of_a_source_stay_holes(void **state)
 {
@@ -285,18 +340,12 @@ static void holes_of_a_source_stay_holes(void **state)
         bool is_data = at == data[0] || at == data[1] || at == data[2];
         assert_int_equal(host[at] != 0, is_data);
     }
+    assert_next_data(file, 0, 0, PAGE);
+    assert_next_data(file, PAGE, data[1], data[2] + PAGE);
+    assert_next_data(file, data[2] + PAGE, length, length);
+    assert_next_data(file, length, length, length);
     ram_file_delete(&file);
     assert_in_range(bytes_of(path), 3 * PAGE, 65 * PAGE + (1 << 20));
-}
-
-static void write_byte(const char *where, long offset, char byte)
-{
-    FILE *file = fopen(where, "r+");
-
-    assert_non_null(file);
-    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-    assert_int_equal(fputc(byte, file), byte);
-    assert_int_equal(fclose(file), 0);
 }
 
 /* What a guest writes is seen at once, also in what was a hole, and what arrives is in its RAM. */
@@ -363,6 +412,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_files_that_are_new, enter_disk, leave),
         cmocka_unit_test_setup_teardown(only_files_that_are_new, enter_memory, leave),
         cmocka_unit_test_setup_teardown(holes_of_a_source_stay_holes, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(data_is_whole_pages, enter_memory, leave),
+        cmocka_unit_test_setup_teardown(files_on_a_disk_are_all_data, enter_disk, leave),
         cmocka_unit_test_setup_teardown(live_files_are_the_guests_memory, enter_memory, leave),
         cmocka_unit_test_setup_teardown(live_files_must_fit, enter_disk, leave),
     };

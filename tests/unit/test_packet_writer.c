@@ -220,6 +220,23 @@ static void zero_pages_alone_are_not_the_method_s(void **state)
     assert_int_equal(rig.writer.messages, 2);
 }
 
+/* The memory is not zero: who looked at it would know. */
+static void pages_known_to_be_zero_are_not_looked_at(void **state)
+{
+    (void)state;
+    FILL(3, 2, 8);
+    rig.batch.known_zero = true;
+    rig_compose();
+    assert_calls("");
+    assert_int_equal(rig.writer.params.normal_num, 0);
+    assert_int_equal(rig.writer.params.zero_num, 3);
+    assert_int_equal(rig.writer.params.zero[1], 2 * PAGE);
+    rig.config.detect_zero_pages = false;
+    rig_compose();
+    assert_int_equal(rig.writer.params.normal_num, 3);
+    assert_int_equal(rig.writer.params.zero_num, 0);
+}
+
 static void zero_pages_are_normal_unless_looked_for(void **state)
 {
     (void)state;
@@ -357,6 +374,7 @@ int main(void)
         with_started(a_batch_is_looked_at_before_its_turn),
         with_started(one_byte_makes_a_page_normal),
         with_started(zero_pages_alone_are_not_the_method_s),
+        with_started(pages_known_to_be_zero_are_not_looked_at),
         with_started(zero_pages_are_normal_unless_looked_for),
         with_started(the_method_finds_a_fresh_packet),
         with_started(a_sync_is_a_message_without_pages),

@@ -2,7 +2,6 @@
 #include "ram_file.h"
 
 #include "fail.h"
-#include "ram_holes.h"
 #include "units.h"
 
 #include <errno.h>
@@ -325,6 +324,19 @@ void *ram_file_host(const struct ram_file *file)
 uint64_t ram_file_length(const struct ram_file *file)
 {
     return file->length;
+}
+
+struct ram_extent ram_file_next_data(const struct ram_file *file, uint64_t offset,
+                                     uint64_t page_size)
+{
+    struct ram_extent data = {.begin = offset, .end = file->length};
+
+    if (file->memory) {
+        data = ram_holes_next_data(file->fd, offset, file->length);
+        data.begin = data.begin / page_size * page_size;
+        data.end = (data.end + page_size - 1) / page_size * page_size;
+    }
+    return data;
 }
 
 static int write_back(struct ram_file *file, struct multifd_error *err)

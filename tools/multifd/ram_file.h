@@ -14,6 +14,7 @@
 #ifndef MULTIFD_TOOL_RAM_FILE_H
 #define MULTIFD_TOOL_RAM_FILE_H
 
+#include "ram_holes.h"
 #include "ram_spec.h"
 
 #include <stdbool.h>
@@ -46,6 +47,14 @@ struct ram_file *ram_file_open_live(const struct ram_spec *spec, bool writable, 
 /* The mapping: ram_file_length bytes, valid until ram_file_delete. */
 void *ram_file_host(const struct ram_file *file);
 uint64_t ram_file_length(const struct ram_file *file);
+
+/*
+ * Source: the pages at or behind `offset` that may hold something else than zeros; up to where they
+ * begin, and from where they end, the file has a hole. Begins at ram_file_length when there are no
+ * more. `offset` is a multiple of the page size.
+ */
+struct ram_extent ram_file_next_data(const struct ram_file *file, uint64_t offset,
+                                     uint64_t page_size);
 
 /* Destination: what was received becomes the content of the file, and a created file stays. */
 int ram_file_commit(struct ram_file *file, struct multifd_error *err);

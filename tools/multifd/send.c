@@ -37,14 +37,35 @@ static int open_files(struct session *session, struct multifd_error *err)
     return 0;
 }
 
-static int queue_block(struct session *session, size_t index, struct multifd_error *err)
-{
-    uint64_t length = ram_file_length(ram_files_get(session->files, index));
+typedef int queue_fn(struct multifd_source *source, struct multifd_ram_block *block,
+                     uint64_t offset, struct multifd_error *err);
 
-    for (uint64_t offset = 0; offset < length; offset += session->args.page_size) {
-        if (multifd_queue_page(session->view.source, session->blocks[index], offset, err) != 0) {
+static int queue(struct session *session, size_t index, struct ram_extent pages,
+                 queue_fn *queue_one, struct multifd_error *err)
+{
+    for (uint64_t offset = pages.begin; offset < pages.end; offset += session->args.page_size) {
+        if (queue_one(session->view.source, session->blocks[index], offset, err) != 0) {
             return -1;
         }
+    }
+    return 0;
+}
+
+static int queue_block(struct session *session, size_t index, struct multifd_error *err)
+{
+    const struct ram_file *file = ram_files_get(session->files, index);
+    uint64_t page_size = session->args.page_size;
+    struct ram_extent hole = {0};
+
+    while (hole.begin < ram_file_length(file)) {
+        struct ram_extent data = ram_file_next_data(file, hole.begin, page_size);
+
+        hole.end = data.begin;
+        if (queue(session, index, hole, multifd_queue_zero_page, err) != 0 ||
+            queue(session, index, data, multifd_queue_page, err) != 0) {
+            return -1;
+        }
+        hole.begin = data.end;
     }
     return 0;
 }
