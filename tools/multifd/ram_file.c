@@ -339,6 +339,15 @@ struct ram_extent ram_file_next_data(const struct ram_file *file, uint64_t offse
     return data;
 }
 
+void ram_file_prefault(const struct ram_file *file, struct ram_extent bytes)
+{
+    /* Pages of a disk are better read by several threads. Kernels before 5.14 refuse. */
+    if (file->memory) {
+        (void)madvise((uint8_t *)file->host + bytes.begin, (size_t)(bytes.end - bytes.begin),
+                      MADV_POPULATE_READ);
+    }
+}
+
 static int write_back(struct ram_file *file, struct multifd_error *err)
 {
     const char *host = file->host;

@@ -56,6 +56,12 @@ uint64_t ram_file_length(const struct ram_file *file);
 struct ram_extent ram_file_next_data(const struct ram_file *file, uint64_t offset,
                                      uint64_t page_size);
 
+/*
+ * Source: has the kernel map those bytes at once, where that is known to help: it is faster than a
+ * fault for every few pages.
+ */
+void ram_file_prefault(const struct ram_file *file, struct ram_extent bytes);
+
 /* Destination: what was received becomes the content of the file, and a created file stays. */
 int ram_file_commit(struct ram_file *file, struct multifd_error *err);
 

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define PREFAULT_BYTES (UINT64_C(4) << 20)
+
 static const struct cli_option own_options[] = {SESSION_ARGS_OPTIONS, {.name = NULL}};
 
 static int create(struct session *session, struct multifd_error *err)
@@ -51,6 +53,25 @@ static int queue(struct session *session, size_t index, struct ram_extent pages,
     return 0;
 }
 
+/* Just before they are looked at, so that what has been mapped is still at hand. */
+static int queue_data(struct session *session, size_t index, struct ram_extent pages,
+                      struct multifd_error *err)
+{
+    const uint64_t step =
+        session->args.page_size > PREFAULT_BYTES ? session->args.page_size : PREFAULT_BYTES;
+    struct ram_extent part = {.end = pages.begin};
+
+    while (part.end < pages.end) {
+        part.begin = part.end;
+        part.end = pages.end - part.begin < step ? pages.end : part.begin + step;
+        ram_file_prefault(ram_files_get(session->files, index), part);
+        if (queue(session, index, part, multifd_queue_page, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int queue_block(struct session *session, size_t index, struct multifd_error *err)
 {
     const struct ram_file *file = ram_files_get(session->files, index);
@@ -62,7 +83,7 @@ static int queue_block(struct session *session, size_t index, struct multifd_err
 
         hole.end = data.begin;
         if (queue(session, index, hole, multifd_queue_zero_page, err) != 0 ||
-            queue(session, index, data, multifd_queue_page, err) != 0) {
+            queue_data(session, index, data, err) != 0) {
             return -1;
         }
         hole.begin = data.end;
