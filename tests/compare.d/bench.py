@@ -57,7 +57,8 @@ class Bench(Contender):
             return WAITING in err.read()
 
     def drive(self, place, port):
-        self.client = session.Program([*self.argv, f'rdma:{place.address}:{port}', *self.words])
+        address = [f'rdma:{place.address}:{port}'] if port else []      # what has one side only takes none
+        self.client = session.Program([*self.argv, *address, *self.words])
         result, self.client = self.client.wait(SECONDS), None
         report = ended_well(result, SECONDS).report()
         return {'values': values_of(report, self.wanted), 'cpu': result.cpu, 'report': report}
@@ -72,6 +73,30 @@ class Bench(Contender):
         for program in filter(None, (self.server, self.client)):
             program.wait(0)
         self.server = self.client = None
+
+
+class Floor(Contender):
+    """What a migration cannot be faster than: the pages that are not zero as the bare loop sends them, and
+    the device registering them at the destination, where nobody has touched the memory."""
+
+    def __init__(self, multifd, mib):
+        super().__init__('bare verbs')
+        words = ['--memory', f'{mib}M', '--repeat', '1']
+        self.raw = Bench('raw', multifd, ['raw', '--channels', '1', *words],
+                         {'gbps': ('raw_gbps.median', 1)}, loopback=True)
+        self.register = Bench('register', multifd, ['register', *words],
+                              {'seconds': ('fresh_register_s_per_gb.median', 1)})
+
+    def drive(self, place, port):
+        gigabytes = place.normal / 1e9
+        raw = self.raw.drive(place, port)
+        register = self.register.drive(place, None)
+        seconds = gigabytes * (8 / raw['values']['gbps'] + register['values']['seconds'])
+        return {'values': {'own': seconds}}     # the processor time is that of filling memory, mostly
+
+    def clean(self, place):
+        self.raw.clean(place)
+        self.register.clean(place)
 
 
 RATES = {'rate': ('session_gbps.median', 1), 'raw': ('raw_gbps.median', 1)}

@@ -23,6 +23,7 @@ class Place:
         self.device = device        # the RDMA device; None: there is none
         self.source = None          # the file with the memory that is moved
         self.mib = 0                # and its size
+        self.normal = 0             # bytes of its pages that are not zero
         self.renew = None           # what makes it anew for each turn, if that must be
         self.port = 20000
 

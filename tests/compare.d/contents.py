@@ -12,6 +12,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 REWRITER = os.path.join(os.path.dirname(HERE), 'lab', 'rewriter.c')
 
 CHUNK = 1 << 20
+PAGE = 4 << 10
+ZEROS = bytes(PAGE)
 GUESTS = ('guest', 'fresh guest')       # the second with the holes of what the guest never touched
 
 
@@ -60,12 +62,23 @@ def extents(path):
     return found
 
 
+def bytes_not_zero(path):
+    """Of whole pages."""
+    with open(path, 'rb') as file:
+        return PAGE * sum(page != ZEROS for page in iter(lambda: file.read(PAGE), b''))
+
+
+def describe(path, holes):
+    return {'path': path, 'extents': extents(path) if holes else None, 'normal': bytes_not_zero(path)}
+
+
 def make(names, mib, work, janitor):
-    """Name: {'path', 'extents' or None}, of these."""
+    """Name: {'path', 'extents' or None, 'normal': bytes of pages that are not zero}, of these."""
     made = {}
     if 'random' in names:
-        made['random'] = {'path': os.path.join(work, 'content-random'), 'extents': None}
-        make_random(made['random']['path'], mib)
+        path = os.path.join(work, 'content-random')
+        make_random(path, mib)
+        made['random'] = describe(path, False)
     guests = [name for name in GUESTS if name in names]
     if guests:
         path = os.path.join(work, 'content-guest')
@@ -73,7 +86,7 @@ def make(names, mib, work, janitor):
         os.makedirs(folder)
         make_guest(path, mib, folder, janitor)
         for name in guests:
-            made[name] = {'path': path, 'extents': extents(path) if name == 'fresh guest' else None}
+            made[name] = describe(path, name == 'fresh guest')
     return made
 
 

@@ -64,6 +64,7 @@ def set_content(place, job, content):
         return
     chosen = job['contents'][content]
     place.mib = os.path.getsize(chosen['path']) // MIB
+    place.normal = chosen['normal']
     place.source = place.path('source')
     contents.put(chosen, place.source)
     # A look at a hole fills it, so that who comes later would find another memory.

@@ -25,6 +25,8 @@ BRIDGED = ("over bridges, processor time is QEMU's and that of the bridge beside
            "QEMU's times")
 RUNNING = ('a guest that writes: 128 MiB in software emulation; down: its downtime, of which QEMU allows itself '
            "300 ms; processor time is both QEMUs', with the guest's own")
+FLOOR = ('bare verbs: the least that a migration can take; the pages that are not zero at the rate of bench raw '
+         '(1 channel, whole packets), and the registration of as much untouched memory')
 HOLES = ('guest: all of its memory is in place, as after a long time; fresh guest: as its file was when it '
          'had booted, with holes where it never touched it, made anew for each turn')
 TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no look for zero pages; its '
@@ -143,13 +145,14 @@ class Latency(Group):
 class Migration(Group):
     """whole migrations against QEMU's, in one node: rdma, multifd over TCP, multifd over rsockets"""
     contents = ('random', *GUESTS)
-    notes = (FRESH, MEASURED, HOLES)
+    notes = (FRESH, MEASURED, HOLES, FLOOR)
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
         self.mine = self.migrations('rdma', (1, 2, 4))
         self.on_demand = [ours.Migration(self.multifd, 'rdma', channels, registration='on-demand')
                           for channels in (1, 4)]
+        self.floor = bench.Floor(self.multifd, MIB)
         self.rdma = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
         self.multifd = [(channels, qemu.multifd(janitor, channels, rsockets=rsockets))
                         for rsockets in (False, True) for channels in (2, 4)]
@@ -158,13 +161,15 @@ class Migration(Group):
         """Ours between the peers, so that pairs are near each other in time."""
         first, second, third = self.mine.values()
         tcp2, tcp4, rsockets2, rsockets4 = (peer for _, peer in self.multifd)
-        return [self.rdma[0], first, self.on_demand[0], self.rdma[1], second, tcp2, third,
-                self.on_demand[1], tcp4, rsockets2, rsockets4]
+        return [self.floor, self.rdma[0], first, self.on_demand[0], self.rdma[1], second, tcp2,
+                third, self.on_demand[1], tcp4, rsockets2, rsockets4]
 
     def rows(self, content):
         pairs = [(peer, mine) for peer in self.rdma for mine in (*self.mine.values(), *self.on_demand)]
         pairs += [(peer, self.mine[channels, 'nocomp']) for channels, peer in self.multifd]
-        return self.both_times(content, pairs)
+        yield from self.both_times(content, pairs)
+        yield Row(content, self.rdma[0].name, self.floor.name, 'own', content)
+        yield Row(content, self.floor.name, self.mine[1, 'nocomp'].name, 'own', content)
 
 
 class Growth(Group):
