@@ -26,7 +26,7 @@ BRIDGED = ("over bridges, processor time is QEMU's and that of the bridge beside
 RUNNING = ('a guest that writes: 128 MiB in software emulation; down: its downtime, of which QEMU allows itself '
            "300 ms; processor time is both QEMUs', with the guest's own")
 FLOOR = ('bare verbs: the least that a migration can take; the pages that are not zero at the rate of bench raw '
-         '(1 channel, whole packets), and the registration of as much untouched memory')
+         '(two processes, 1 channel, whole packets), and the registration of as much untouched memory')
 HOLES = ('guest: all of its memory is in place, as after a long time; fresh guest: as its file was when it '
          'had booted, with holes where it never touched it, made anew for each turn')
 TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no look for zero pages; its '
