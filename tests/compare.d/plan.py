@@ -108,7 +108,7 @@ class Bandwidth(Group):
         super().__init__(job, janitor)
         self.pairs = [(writes(size, channels),
                        bench.bandwidth(self.multifd, size, channels, MIB, raw=False))
-                      for size in SIZES for channels in (1, 4)]
+                      for size in SIZES for channels in (1, 2, 4)]
 
     def contenders(self, content):
         return [contender for pair in self.pairs for contender in pair]

@@ -164,7 +164,7 @@ static const struct tamper credits[] = {
     {"credits of long ago", .what = TAMPER_CREDIT, .nth = 2, .way = TAMPER_FIELD, .at = 4,
      .bytes = 4, .value = 0xffffffff,
      CREDITS_REFUSED("credits for 4294967295 messages returned, but only")},
-    {"credits taken back", .what = TAMPER_CREDIT, .nth = 6, .way = TAMPER_FIELD, .at = 4,
+    {"credits taken back", .what = TAMPER_CREDIT, .nth = 2, .way = TAMPER_FIELD, .at = 4,
      .bytes = 4, .value = 0, CREDITS_REFUSED("credits for 0 messages returned, but only")},
     {"magic of credits", .what = TAMPER_CREDIT, .way = TAMPER_FIELD, .at = 0, .bytes = 4,
      .value = 1, CREDITS_REFUSED("a credit message with magic 0x00000001")},
