@@ -106,7 +106,7 @@ class Floor(Contender):
         self.register.clean(place)
 
 
-RATES = {'rate': ('session_gbps.median', 1), 'raw': ('raw_gbps.median', 1)}
+RATES = {'rate': ('average_gbps', 1), 'raw': ('raw_gbps.median', 1)}
 
 
 def microseconds(path):
@@ -117,10 +117,10 @@ def name_of(what, channels):
     return f'bench {what}, {channels} channel{"s"[:channels > 1]}'
 
 
-def bandwidth(multifd, size, channels, mib, raw=True):
-    """One pass of the session, and before it one of the bare loop."""
+def bandwidth(multifd, size, channels, mib, passes=1, raw=True):
+    """Passes of the session, each after one of the bare loop; behind one of both to warm up."""
     words = ['bandwidth', '--size', f'{size >> 10}K', '--channels', str(channels), '--memory',
-             f'{mib}M', '--repeat', '1', *([] if raw else ['--raw=off'])]
+             f'{mib}M', '--repeat', str(passes), *([] if raw else ['--raw=off'])]
     wanted = RATES if raw else {'rate': RATES['rate']}
     return Bench(name_of(f'bandwidth {size >> 10} KiB', channels), multifd, words, wanted)
 

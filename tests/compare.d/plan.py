@@ -10,6 +10,7 @@ from contents import GUESTS
 from table import Row
 
 MIB = 256                # of guest memory that is sent again and again
+PASSES = 4               # of it, where an average is told
 KIB = 1 << 10
 PACKET = 512 * KIB
 PAGE = 4 * KIB
@@ -31,8 +32,8 @@ HOLES = ('guest: all of its memory is in place, as after a long time; fresh gues
          'had booted, with holes where it never touched it, made anew for each turn')
 TOUCHED = (f'bench bandwidth: {MIB} MiB of touched memory, transfer alone, no look for zero pages; its '
            'processor time has all of the setup in it')
-CACHED = ("ib_write_bw: its average; its buffer is one message per queue pair and stays in the processor's "
-          'cache, ours is not')
+CACHED = (f'against ib_write_bw: the average of {PASSES} passes; its average, of as many bytes; its buffer is one '
+          "message per queue pair and stays in the processor's cache, ours is not")
 GROWN = ('growth: a sparse guest, 16 MiB of content in each GiB; memory: the most anonymous memory that both '
          "processes had; the guest's is in files")
 LATENCIES = ('p50 of perftest is from one side to the other; ib_send_lat of a header stands for our SEND, '
@@ -40,9 +41,9 @@ LATENCIES = ('p50 of perftest is from one side to the other; ib_send_lat of a he
 
 
 def writes(size, queues):
-    """ib_write_bw with the messages of a packet in one post, and a GiB on all queue pairs."""
+    """ib_write_bw with the messages of a packet in one post, and as many bytes as the session sends."""
     in_packet = PACKET // size
-    words = ['-q', str(queues), '-s', str(size), '-n', str((1 << 30) // size // queues)]
+    words = ['-q', str(queues), '-s', str(size), '-n', str((PASSES * MIB << 20) // size // queues)]
     lists = ['-l', str(in_packet), '-t', str(max(128, 2 * in_packet))]
     name = f'ib_write_bw {size // KIB} KiB, {queues} queue pair{"s"[:queues > 1]}'
     return perftest.Perftest(name, 'ib_write_bw', *words, *(lists if in_packet > 1 else []))
@@ -107,7 +108,7 @@ class Bandwidth(Group):
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
         self.pairs = [(writes(size, channels),
-                       bench.bandwidth(self.multifd, size, channels, MIB, raw=False))
+                       bench.bandwidth(self.multifd, size, channels, MIB, PASSES, raw=False))
                       for size in SIZES for channels in (1, 2, 4)]
 
     def contenders(self, content):
@@ -255,7 +256,7 @@ class Sockets(Group):
 
 
 class Wire(Group):
-    """two nodes with a wire: QEMU's rdma, ib_write_bw, and latencies with both sides polling"""
+    """two nodes with a wire: QEMU's rdma, ib_write_bw, and a page's latency, with sides that sleep"""
     nodes = 2
     contents = ('random', 'guest', None)
     notes = (FRESH, MEASURED, TOUCHED, CACHED, LATENCIES)
@@ -265,10 +266,10 @@ class Wire(Group):
         self.mine = list(self.migrations('rdma', (1, 4)).values())
         self.peers = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
         self.rates = [(writes(size, channels),
-                       bench.bandwidth(self.multifd, size, channels, MIB, raw=False))
+                       bench.bandwidth(self.multifd, size, channels, MIB, PASSES, raw=False))
                       for size, channels in ((PACKET, 1), (PACKET, 4), (PAGE, 1))]
-        self.page = latency('ib_write_lat', PAGE)
-        self.header = latency('ib_send_lat', HEADER)
+        self.page = latency('ib_send_lat', PAGE, '-e')
+        self.header = latency('ib_send_lat', HEADER, '-e')
         self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
 
     def contenders(self, content):

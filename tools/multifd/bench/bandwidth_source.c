@@ -235,6 +235,7 @@ static void add_session(struct bandwidth_source *source, json_t *row)
     (void)json_object_set_new(row, "source_cpu_s_per_gb", json_real((double)source->cpu_ns / sent));
     (void)json_object_set_new(row, "caller_cpu_s_per_gb",
                               json_real((double)source->caller_cpu_ns / sent));
+    (void)json_object_set_new(row, "average_gbps", json_real(sent * 8 / busy_ns));
     (void)json_object_set_new(row, "session_gbps", spread_json(source->session_gbps, repeat));
     if (source->raw != NULL) {
         (void)json_object_set_new(row, "ratio", spread_json(source->ratios, repeat));
