@@ -256,7 +256,7 @@ class Sockets(Group):
 
 
 class Wire(Group):
-    """two nodes with a wire: QEMU's rdma, ib_write_bw, and a page's latency, with sides that sleep"""
+    """two nodes with a wire: QEMU's rdma, ib_write_bw, and a page's latency against sides that sleep and that poll"""
     nodes = 2
     contents = ('random', 'guest', None)
     notes = (FRESH, MEASURED, TOUCHED, CACHED, LATENCIES)
@@ -268,15 +268,15 @@ class Wire(Group):
         self.rates = [(writes(size, channels),
                        bench.bandwidth(self.multifd, size, channels, MIB, PASSES, raw=False))
                       for size, channels in ((PACKET, 1), (PACKET, 4), (PAGE, 1))]
-        self.page = latency('ib_send_lat', PAGE, '-e')
-        self.header = latency('ib_send_lat', HEADER, '-e')
+        self.asleep = [latency('ib_send_lat', PAGE, '-e'), latency('ib_send_lat', HEADER, '-e')]
+        self.polling = [latency('ib_write_lat', PAGE), latency('ib_send_lat', HEADER)]
         self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
 
     def contenders(self, content):
         if content:
             return [contender for pair in zip(self.peers, self.mine) for contender in pair]
-        return [*(contender for pair in self.rates for contender in pair), self.page,
-                self.acknowledged, self.header]
+        return [*(contender for pair in self.rates for contender in pair), *self.asleep,
+                self.acknowledged, *self.polling]
 
     def rows(self, content):
         if content:
@@ -285,8 +285,9 @@ class Wire(Group):
             return
         for peer, mine in self.rates:
             yield Row('average', peer.name, mine.name, 'rate')
-        there_and_back = [(self.page.name, 'p50', 1), (self.header.name, 'p50', 2)]
-        yield Row('a page, acknowledged', there_and_back, self.acknowledged.name, 'p50')
+        for page, header in (self.asleep, self.polling):
+            there_and_back = [(page.name, 'p50', 1), (header.name, 'p50', 2)]
+            yield Row('a page, acknowledged', there_and_back, self.acknowledged.name, 'p50')
 
 
 GROUPS = {group.__name__.lower(): group
