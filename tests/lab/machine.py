@@ -88,7 +88,6 @@ class Machine(Orders):
     """One QEMU; `folder` is for its RAM files, monitors and console. Of two with the same folder and
     the same guest each has its `side`, whose RAM files it has."""
     number = 0
-    refused = MachineError
 
     def __init__(self, folder, side, words):
         Machine.number += 1

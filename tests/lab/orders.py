@@ -12,7 +12,6 @@ def is_over(told):
 
 class Orders:
     """Of something that can `execute`."""
-    refused = Exception     # what that raises
 
     def capabilities(self, **states):
         wanted = [{'capability': name.replace('_', '-'), 'state': state}
@@ -30,13 +29,12 @@ class Orders:
         return self.execute('query-migrate')
 
     def migrate(self, address):
-        """Starts a migration; one that has just failed may not be cleaned up yet."""
+        """Starts a migration, when QEMU has cleaned up after the last one: it may not come earlier."""
         end = time.monotonic() + CLEAN_UP_SECONDS
-        while True:
-            try:
-                self.execute('migrate', {'uri': address})
-                return
-            except self.refused as error:
-                if 'yank' not in str(error) or time.monotonic() > end:
-                    raise
-            time.sleep(0.05)
+        while is_over(self.migration()) and self.has_yanks() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.execute('migrate', {'uri': address})
+
+    def has_yanks(self):
+        """Whether it has something of a migration."""
+        return any(one['type'] == 'migration' for one in self.execute('query-yank'))

@@ -23,7 +23,6 @@ echo '{demo.GUEST_IS_UP}'""")
 
 class Source(Orders, demo.Guest):
     """QEMU. Its errors are demo.DemoError."""
-    refused = demo.DemoError
 
     def __init__(self, work, janitor, more=()):
         path = os.path.join(work, 'log')

@@ -156,12 +156,21 @@ struct fake_qmp *fake_qmp_start(const char *path, const char *greeting,
     return qmp;
 }
 
+unsigned fake_qmp_count(struct fake_qmp *qmp, const char *text)
+{
+    unsigned count = 0;
+
+    pthread_mutex_lock(&qmp->lock);
+    for (const char *at = strstr(qmp->heard, text); at != NULL; at = strstr(at + 1, text)) {
+        count++;
+    }
+    pthread_mutex_unlock(&qmp->lock);
+    return count;
+}
+
 bool fake_qmp_heard(struct fake_qmp *qmp, const char *text)
 {
-    pthread_mutex_lock(&qmp->lock);
-    bool heard = strstr(qmp->heard, text) != NULL;
-    pthread_mutex_unlock(&qmp->lock);
-    return heard;
+    return fake_qmp_count(qmp, text) != 0;
 }
 
 void fake_qmp_stop(struct fake_qmp **qmp)

@@ -32,6 +32,9 @@ struct fake_qmp;
 struct fake_qmp *fake_qmp_start(const char *path, const char *greeting,
                                 const struct fake_answer *answers);
 
+/* How often this text was in the requests. */
+unsigned fake_qmp_count(struct fake_qmp *qmp, const char *text);
+
 /* Whether a request with this text in it has come. */
 bool fake_qmp_heard(struct fake_qmp *qmp, const char *text);
 

@@ -167,14 +167,45 @@ static void listens_once(void **state)
     end(&talk);
 }
 
+#define YANK_MONITOR "{\"type\": \"chardev\", \"id\": \"monitor\"}"
+
 static void waits_for_the_last_migrations_end(void **state)
 {
-    static const struct fake_answer answers[] = {
-        {"migrate", "!duplicate yank instance"}, {"migrate", "{}"}, {NULL, NULL}};
+    static const struct fake_answer cleaned_up[] = {
+        {"query-migrate", "{\"status\": \"failed\"}"},
+        {"query-yank", "[" YANK_MONITOR ", {\"type\": \"migration\"}]"},
+        {"query-yank", "[" YANK_MONITOR ", {\"type\": \"migration\"}]"},
+        {"query-yank", "[" YANK_MONITOR "]"},
+        {"migrate", "{}"},
+        {NULL, NULL}};
     struct talk talk;
 
     (void)state;
-    begin(&talk, answers);
+    begin(&talk, cleaned_up);
+    assert_int_equal(qemu_migrate(talk.qmp, ADDRESS, &talk.err), 0);
+    assert_int_equal(fake_qmp_count(talk.fake, "query-yank"), 3);
+    assert_int_equal(fake_qmp_count(talk.fake, "\"migrate\""), 1);
+    end(&talk);
+}
+
+static void does_not_wait_for_what_runs(void **state)
+{
+    static const struct fake_answer active[] = {
+        {"query-migrate", "{\"status\": \"active\"}"},
+        {"query-yank", "[{\"type\": \"migration\"}]"},
+        {"migrate", "!There's a migration process in progress"},
+        {NULL, NULL}};
+    static const struct fake_answer old[] = {{"query-migrate", "{\"status\": \"failed\"}"},
+                                             {"query-yank", "!no such command"},
+                                             {NULL, NULL}};
+    struct talk talk;
+
+    (void)state;
+    begin(&talk, active);
+    assert_int_equal(qemu_migrate(talk.qmp, ADDRESS, &talk.err), -1);
+    assert_int_equal(fake_qmp_count(talk.fake, "\"migrate\""), 1);
+    end(&talk);
+    begin(&talk, old);
     assert_int_equal(qemu_migrate(talk.qmp, ADDRESS, &talk.err), 0);
     end(&talk);
 }
@@ -345,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_what_cannot_be_set, enter, leave),
         cmocka_unit_test_setup_teardown(listens_once, enter, leave),
         cmocka_unit_test_setup_teardown(waits_for_the_last_migrations_end, enter, leave),
+        cmocka_unit_test_setup_teardown(does_not_wait_for_what_runs, enter, leave),
         cmocka_unit_test_setup_teardown(reads_what_qemu_tells, enter, leave),
         cmocka_unit_test_setup_teardown(tells_what_has_become_of_the_source, enter, leave),
         cmocka_unit_test_setup_teardown(an_undecided_source_is_left_alone, enter, leave),

@@ -7,9 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-/* A migration that has just failed may not be cleaned up yet. */
-#define CLEAN_UP_TRIES   50
-#define CLEAN_UP_WAIT_NS 100000000
+#define CLEAN_UP_LOOKS   250
+#define CLEAN_UP_WAIT_NS 20000000
 
 static void copy_text(char *to, size_t room, const json_t *object, const char *member)
 {
@@ -223,16 +222,43 @@ int qemu_listen(struct qmp *qmp, const char *address, struct multifd_error *err)
     return listens_on(qmp, address) ? 0 : execute_uri(qmp, "migrate-incoming", address, err);
 }
 
+/* Whether query-yank lists a migration: then QEMU has something of one, even if it is over. */
+static bool has_migration(struct qmp *qmp)
+{
+    struct multifd_error ignored = {0};
+    json_t *list = NULL;
+    bool found = false;
+
+    if (qmp_execute(qmp, "query-yank", NULL, &list, &ignored) != 0) {
+        return false; /* a QEMU before 6.0 */
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *type = json_string_value(json_object_get(json_array_get(list, i), "type"));
+        found = found || (type != NULL && strcmp(type, "migration") == 0);
+    }
+    json_decref(list);
+    return found;
+}
+
+static bool is_cleaning_up(struct qmp *qmp)
+{
+    struct multifd_error ignored = {0};
+    struct qemu_migration migration;
+
+    return has_migration(qmp) && qemu_query(qmp, &migration, &ignored) == 0 &&
+           qemu_is_over(&migration);
+}
+
 int qemu_migrate(struct qmp *qmp, const char *address, struct multifd_error *err)
 {
     static const struct timespec interval = {.tv_nsec = CLEAN_UP_WAIT_NS};
-    int rc = execute_uri(qmp, "migrate", address, err);
 
-    for (int i = 0; rc != 0 && i < CLEAN_UP_TRIES && strstr(err->message, "yank") != NULL; i++) {
+    /* QEMU 7.2 refuses a `migrate` that comes too early, but has begun with it: it says
+     * "in progress" to each one after that, or ends. */
+    for (int i = 0; i < CLEAN_UP_LOOKS && is_cleaning_up(qmp); i++) {
         (void)nanosleep(&interval, NULL);
-        rc = execute_uri(qmp, "migrate", address, err);
     }
-    return rc;
+    return execute_uri(qmp, "migrate", address, err);
 }
 
 int qemu_cancel(struct qmp *qmp, struct multifd_error *err)
