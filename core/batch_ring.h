@@ -18,13 +18,14 @@ struct page_batch {
     uint64_t packet_num;
     uint32_t flags;         /* MULTIFD_FLAG_SYNC or 0 */
     uint32_t sync_channels; /* of a SYNC, see struct multifd_packet */
-    uint32_t num;
-    bool known_zero;   /* all of its pages are, as the caller says */
-    uint64_t *offsets; /* room for the packet's pages */
+    uint32_t num;           /* entries of `offsets`: pages, or runs of them */
+    uint32_t runs_pages;    /* of runs of zero pages, how many pages; else 0 */
+    bool known_zero;        /* all of its pages are, as the caller says */
+    uint64_t *offsets;      /* room for the packet's pages */
 
     /* The consumer's, when it has looked at the pages: the zero ones are the last. */
-    uint32_t zero_num;
-    bool ready; /* the others' memory is registered */
+    uint32_t zero_num; /* entries */
+    bool ready;        /* the others' memory is registered */
 };
 
 struct batch_ring;

@@ -17,7 +17,8 @@ enum field {
     AT_PACKET_NUM = 24,
     AT_ZERO_PAGES = 32,
     AT_SYNC_CHANNELS = 36,
-    AT_RESERVED = 40,
+    AT_ZERO_RUNS = 40,
+    AT_RESERVED = 44,
     AT_RAMBLOCK = 64,
 };
 
@@ -69,11 +70,13 @@ uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *norm
     put_be64(out + AT_PACKET_NUM, packet->packet_num);
     put_be32(out + AT_ZERO_PAGES, packet->zero_pages);
     put_be32(out + AT_SYNC_CHANNELS, packet->sync_channels);
+    put_be32(out + AT_ZERO_RUNS, packet->zero_runs);
     memset(out + AT_RESERVED, 0, AT_RAMBLOCK - AT_RESERVED);
     memcpy(out + AT_RAMBLOCK, packet->ramblock, name);
     memset(out + AT_RAMBLOCK + name, 0, PACKET_NAME_BYTES - name);
     offsets = put_offsets(offsets, normal, packet->normal_pages);
-    offsets = put_offsets(offsets, zero, packet->zero_pages);
+    offsets =
+        put_offsets(offsets, zero, packet->zero_runs != 0 ? packet->zero_runs : packet->zero_pages);
     return (uint32_t)(offsets - out);
 }
 
@@ -133,11 +136,19 @@ static int check_start(const uint8_t *bytes, size_t length, enum packet_form for
                       "reserved byte set, at", err);
 }
 
+/* How many entries the zero pages have. Only a message has runs: a stream's are checked to be 0. */
+static uint32_t zero_entries(const uint8_t *bytes)
+{
+    uint32_t runs = get_be32(bytes + AT_ZERO_RUNS);
+
+    return runs != 0 ? runs : get_be32(bytes + AT_ZERO_PAGES);
+}
+
 static int check_counts(const uint8_t *bytes, uint32_t page_count, struct multifd_error *err)
 {
     uint32_t alloc = get_be32(bytes + AT_PAGES_ALLOC);
     uint32_t normal = get_be32(bytes + AT_NORMAL_PAGES);
-    uint32_t zero = get_be32(bytes + AT_ZERO_PAGES);
+    uint32_t zero = zero_entries(bytes);
 
     if (alloc > page_count) {
         return malformed(err, "pages_alloc", alloc);
@@ -155,8 +166,7 @@ static int check_counts(const uint8_t *bytes, uint32_t page_count, struct multif
 static int check_length(const uint8_t *bytes, size_t length, uint32_t page_count,
                         enum packet_form form, struct multifd_error *err)
 {
-    uint32_t used =
-        packet_bytes(get_be32(bytes + AT_NORMAL_PAGES) + get_be32(bytes + AT_ZERO_PAGES));
+    uint32_t used = packet_bytes(get_be32(bytes + AT_NORMAL_PAGES) + zero_entries(bytes));
 
     if (length != (form == PACKET_EXACT ? used : packet_bytes(page_count))) {
         return malformed(err, "length does not fit its pages,", length);
@@ -205,6 +215,18 @@ static int check_sync(const uint8_t *bytes, enum packet_form form, struct multif
     return 0;
 }
 
+/* In a message, zero pages alone are named as runs, and nothing else is. */
+static int check_runs(const uint8_t *bytes, enum packet_form form, struct multifd_error *err)
+{
+    uint32_t runs = get_be32(bytes + AT_ZERO_RUNS);
+    bool alone = get_be32(bytes + AT_NORMAL_PAGES) == 0 && get_be32(bytes + AT_ZERO_PAGES) != 0;
+
+    if (form == PACKET_EXACT && alone != (runs != 0)) {
+        return malformed(err, alone ? "zero pages alone, and zero_runs" : "zero_runs", runs);
+    }
+    return 0;
+}
+
 static int check_name(const uint8_t *bytes, struct multifd_error *err)
 {
     const uint8_t *name = bytes + AT_RAMBLOCK;
@@ -223,7 +245,7 @@ int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum
     if (check_start(bytes, length, form, err) != 0 || check_counts(bytes, page_count, err) != 0 ||
         check_length(bytes, length, page_count, form, err) != 0 || check_name(bytes, err) != 0 ||
         (form != PACKET_QEMU && check_sense(bytes, err) != 0) ||
-        check_sync(bytes, form, err) != 0) {
+        check_sync(bytes, form, err) != 0 || check_runs(bytes, form, err) != 0) {
         return -1;
     }
     packet->magic = get_be32(bytes + AT_MAGIC);
@@ -235,8 +257,9 @@ int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum
     packet->packet_num = get_be64(bytes + AT_PACKET_NUM);
     packet->zero_pages = get_be32(bytes + AT_ZERO_PAGES);
     packet->sync_channels = get_be32(bytes + AT_SYNC_CHANNELS);
+    packet->zero_runs = get_be32(bytes + AT_ZERO_RUNS);
     memcpy(packet->ramblock, bytes + AT_RAMBLOCK, PACKET_NAME_BYTES);
-    get_offsets(bytes + PACKET_FIXED, packet->normal_pages + packet->zero_pages, offsets);
+    get_offsets(bytes + PACKET_FIXED, packet->normal_pages + zero_entries(bytes), offsets);
     if (packet->normal_pages == 0) { /* see PACKET_QEMU */
         packet->next_packet_size = 0;
         packet->flags &= ~MULTIFD_FLAG_COMPRESSION_MASK;

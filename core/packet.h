@@ -13,12 +13,15 @@
  *       20    4 next_packet_size
  *       24    8 packet_num
  *       32    4 zero_pages
- *       36    4 sync_channels: of a SYNC in a message, how many channels get one; else 0, as in
- * QEMU 40   24 reserved, 0 64  256 ramblock, NUL-terminated 320  8*n offsets: normal pages, then
- * zero pages
+ *       36    4 sync_channels: of a SYNC in a message, how many channels get one; else 0
+ *       40    4 zero_runs: of zero pages alone in a message, the entries that name them; else 0
+ *       44   20 reserved, 0
+ *       64  256 ramblock, NUL-terminated
+ *      320  8*n offsets: normal pages, then zero pages; or zero_runs entries, see zero_runs.h
  *
- * A message carries just the offsets in use: its length says the same as the two counts. Over a
- * byte stream, as in QEMU, there is always room for pages_alloc of them.
+ * In QEMU's, and over a byte stream, the bytes from 36 to 64 are 0. A message carries just the
+ * entries in use: its length says the same as the counts. Over a byte stream, as in QEMU, there is
+ * always room for pages_alloc of them.
  */
 #ifndef MULTIFD_PACKET_H
 #define MULTIFD_PACKET_H
@@ -57,12 +60,12 @@ uint32_t packet_page_count(uint32_t page_size);
  */
 uint32_t packet_payload_max(uint32_t page_count, uint32_t page_size, bool stream);
 
-/* Bytes of a header with so many offsets. */
+/* Bytes of a header with so many offsets, or runs. */
 uint32_t packet_bytes(uint32_t offsets_num);
 
 /*
- * Writes a header and its offsets to `out`, which has room for packet_bytes of them. Returns its
- * length.
+ * Writes a header and its offsets to `out`, which has room for packet_bytes of them; `zero` has
+ * zero_runs entries, or zero_pages if there are none. Returns its length.
  */
 uint32_t packet_encode(const struct multifd_packet *packet, const uint64_t *normal,
                        const uint64_t *zero, uint8_t *out);
@@ -77,10 +80,10 @@ uint32_t packet_pad(uint8_t *out, uint32_t length, uint32_t page_count);
 
 /*
  * Reads and validates everything in a header that does not depend on RAM blocks: length, magic,
- * version, flags, counts (at most page_count pages), the name's end and the reserved bytes.
- * `offsets` has room for page_count entries. *packet and *offsets are written only on success. 0,
- * or -1 with MULTIFD_ERROR_PROTOCOL or MULTIFD_ERROR_VERSION. What a header without pages says of
- * them is not handed on.
+ * version, flags, counts (at most page_count entries), the name's end and the reserved bytes.
+ * `offsets` has room for page_count entries, which may be zero_runs. *packet and *offsets are
+ * written only on success. 0, or -1 with MULTIFD_ERROR_PROTOCOL or MULTIFD_ERROR_VERSION. What a
+ * header without pages says of them is not handed on.
  */
 int packet_decode(const uint8_t *bytes, size_t length, uint32_t page_count, enum packet_form form,
                   struct multifd_packet *packet, uint64_t *offsets, struct multifd_error *err);

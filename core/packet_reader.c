@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/block_page.h"
 #include "core/packet.h"
+#include "core/zero_runs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,15 @@ static int init_staging(struct packet_reader *reader, struct multifd_error *err)
                         TRANSPORT_REMOTE_WRITE, err);
 }
 
+/* The most pages that one packet names. */
+static uint32_t pages_max(const struct packet_reader_config *config)
+{
+    uint32_t in_runs = zero_runs_pages_max(config->page_size);
+
+    return config->form == PACKET_EXACT && in_runs > config->page_count ? in_runs
+                                                                        : config->page_count;
+}
+
 int packet_reader_init(struct packet_reader *reader, const struct packet_reader_config *config,
                        uint8_t channel, struct multifd_error *err)
 {
@@ -39,13 +49,13 @@ int packet_reader_init(struct packet_reader *reader, const struct packet_reader_
     reader->params.page_count = config->page_count;
     reader->params.stream = config->stream ? 1 : 0;
     reader->blocks_known = config->form != PACKET_QEMU;
-    reader->offsets = calloc(config->page_count, sizeof(*reader->offsets));
+    reader->offsets = calloc(pages_max(config), sizeof(*reader->offsets));
     reader->pages = calloc(config->page_count, sizeof(*reader->pages));
     if (reader->offsets == NULL || reader->pages == NULL) {
         packet_reader_fini(reader);
         return error_set_nomem(err);
     }
-    reader->seen = offset_set_new(config->page_count, err);
+    reader->seen = offset_set_new(pages_max(config), err);
     if (reader->seen == NULL || init_staging(reader, err) != 0) {
         packet_reader_fini(reader);
         return -1;
@@ -138,6 +148,26 @@ static int check_offsets(struct packet_reader *reader, struct multifd_error *err
     return 0;
 }
 
+/* From here on zero pages have an offset each, however they were named. */
+static int expand_runs(struct packet_reader *reader, struct multifd_error *err)
+{
+    const struct packet_reader_config *config = reader->config;
+    const struct multifd_packet *packet = &reader->packet;
+
+    if (packet->zero_runs == 0) {
+        return 0;
+    }
+    if (packet->zero_pages > pages_max(config) ||
+        zero_runs_count(reader->offsets, packet->zero_runs, config->page_size) !=
+            packet->zero_pages) {
+        return error_set(err, MULTIFD_ERROR_PROTOCOL,
+                         "packet refused: its %u runs are not %u zero pages, or too many",
+                         packet->zero_runs, packet->zero_pages);
+    }
+    zero_runs_expand(reader->offsets, packet->zero_runs, config->page_size);
+    return 0;
+}
+
 /* All that can be wrong with a packet, before anything is changed by it. */
 static int validate(struct packet_reader *reader, const struct transport_message *message,
                     struct multifd_error *err)
@@ -164,7 +194,9 @@ static int validate(struct packet_reader *reader, const struct transport_message
         return error_set(err, MULTIFD_ERROR_PROTOCOL,
                          "packet refused: pages before the first SYNC");
     }
-    return find_block(reader, err) != 0 ? -1 : check_offsets(reader, err);
+    return find_block(reader, err) != 0 || expand_runs(reader, err) != 0
+               ? -1
+               : check_offsets(reader, err);
 }
 
 static bool is_stream(const struct packet_reader *reader)

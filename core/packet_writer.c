@@ -5,11 +5,13 @@
 #include "core/base/error.h"
 #include "core/packet.h"
 #include "core/zero_page.h"
+#include "core/zero_runs.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void multifd_send_fill_packet(struct multifd_send_params *p)
+/* `runs_pages`: how many pages p->zero has, if it has runs of them; else 0. */
+static void fill_packet(struct multifd_send_params *p, uint32_t runs_pages)
 {
     struct multifd_packet packet = {
         .magic = PACKET_MAGIC,
@@ -19,7 +21,8 @@ void multifd_send_fill_packet(struct multifd_send_params *p)
         .normal_pages = p->normal_num,
         .next_packet_size = p->next_packet_size,
         .packet_num = p->packet_num,
-        .zero_pages = p->zero_num,
+        .zero_pages = runs_pages != 0 ? runs_pages : p->zero_num,
+        .zero_runs = runs_pages != 0 ? p->zero_num : 0,
     };
 
     if (p->ramblock != NULL) {
@@ -32,6 +35,11 @@ void multifd_send_fill_packet(struct multifd_send_params *p)
     if (p->iov != NULL) {
         p->iov[0] = (struct iovec){.iov_base = p->packet, .iov_len = p->packet_len};
     }
+}
+
+void multifd_send_fill_packet(struct multifd_send_params *p)
+{
+    fill_packet(p, 0);
 }
 
 int packet_writer_init(struct packet_writer *writer, const struct packet_writer_config *config,
@@ -109,6 +117,18 @@ static void begin_packet(struct packet_writer *writer, const struct multifd_ram_
     writer->staged = false;
 }
 
+static void make_runs(struct page_batch *batch, uint32_t page_size)
+{
+    batch->runs_pages = batch->num;
+    batch->num = zero_runs_make(batch->offsets, batch->num, page_size);
+    batch->zero_num = batch->num;
+}
+
+bool packet_writer_makes_runs(const struct packet_writer_config *config)
+{
+    return config->detect_zero_pages && !config->stream;
+}
+
 /*
  * A page that the guest writes to while it is looked at, or after, may count as either: it is
  * dirty, and comes again in a later round.
@@ -138,6 +158,9 @@ void packet_writer_look(struct packet_writer *writer, struct page_batch *batch)
     }
     memcpy(batch->offsets + normal, writer->zero, zero * sizeof(*writer->zero));
     batch->zero_num = zero;
+    if (normal == 0 && packet_writer_makes_runs(writer->config)) {
+        make_runs(batch, page_size);
+    }
 }
 
 static void take_pages(struct packet_writer *writer, const struct page_batch *batch)
@@ -148,6 +171,7 @@ static void take_pages(struct packet_writer *writer, const struct page_batch *ba
     p->normal_num = batch->num - batch->zero_num;
     p->zero = batch->offsets + p->normal_num;
     p->zero_num = batch->zero_num;
+    writer->zero_pages = batch->runs_pages != 0 ? batch->runs_pages : batch->zero_num;
 }
 
 static int refuse_iov(struct multifd_error *err)
@@ -225,7 +249,7 @@ static int compose_pages(struct packet_writer *writer, const struct page_batch *
 
     take_pages(writer, batch);
     if (p->normal_num == 0) {
-        multifd_send_fill_packet(p);
+        fill_packet(p, batch->runs_pages);
         return 0;
     }
     if (writer->config->method->send_prepare(p, err) != 0) {

@@ -42,7 +42,8 @@ struct packet_writer {
     /* Of the packet composed last. */
     struct transport_write *writes;
     uint32_t writes_num;
-    bool staged; /* the destination has work with it: it should hear of it at once */
+    uint32_t zero_pages; /* params.zero has them, or runs of them */
+    bool staged;         /* the destination has work with it: it should hear of it at once */
 };
 
 /* Prepares a writer that was zeroed, without its method. 0, or -1 with *err. */
@@ -61,9 +62,13 @@ int packet_writer_release(struct packet_writer *writer, struct multifd_error *er
 /* Frees what packet_writer_init made. Accepts a writer that was zeroed. */
 void packet_writer_fini(struct packet_writer *writer);
 
+/* Whether zero pages alone are named as runs. */
+bool packet_writer_makes_runs(const struct packet_writer_config *config);
+
 /*
  * Puts a batch's zero pages behind the others, if they are looked for; both kinds keep their order.
- * Once for each batch, at any time before it is composed.
+ * Zero pages alone become runs where a message names them so. Once for each batch, at any time
+ * before it is composed.
  */
 void packet_writer_look(struct packet_writer *writer, struct page_batch *batch);
 

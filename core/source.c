@@ -65,149 +65,6 @@ struct multifd_ram_block *multifd_source_add_block(struct multifd_source *source
                          source->session.options.page_size, err);
 }
 
-/* ---- Batches ---- */
-
-/* Reserves a batch on the first channel that has one, beginning with the one whose turn it is. */
-static bool reserve_batch(void *arg)
-{
-    struct multifd_source *source = arg;
-    uint32_t channels = source->session.options.channels;
-
-    for (uint32_t i = 0; i < channels; i++) {
-        uint32_t at = source->next + i < channels ? source->next + i : source->next + i - channels;
-
-        source->batch = source_channel_reserve(source->channels[at]);
-        if (source->batch != NULL) {
-            source->current = at;
-            source->next = at + 1 == channels ? 0 : at + 1;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void push_channels(struct multifd_source *source)
-{
-    for (uint32_t i = 0; i < source->session.options.channels; i++) {
-        source_channel_push(source->channels[i]);
-    }
-}
-
-static int wait_for_batch(struct multifd_source *source, struct multifd_error *err)
-{
-    if (reserve_batch(source)) {
-        return 0;
-    }
-    push_channels(source);
-    return session_wait(&source->session, SESSION_AWAITS_ROOM, reserve_batch, source, err);
-}
-
-static int start_batch(struct multifd_source *source, struct multifd_ram_block *block,
-                       bool known_zero, struct multifd_error *err)
-{
-    struct session_times *times = &source->session.times;
-
-    if (wait_for_batch(source, err) != 0) {
-        return -1;
-    }
-    if (counter_get(&times->first_page) == 0) {
-        counter_set(&times->first_page, clock_now_ns());
-    }
-    source->batch->block = block;
-    source->batch->flags = 0;
-    source->batch->known_zero = known_zero;
-    source->batch->num = 0;
-    source->unsynced = true;
-    return 0;
-}
-
-static void hand_over(struct multifd_source *source)
-{
-    bool more = source->batch->flags == 0;
-
-    source->batch->packet_num = source->packet_num++;
-    source->batch = NULL;
-    source_channel_publish(source->channels[source->current], more);
-}
-
-static int refuse_page(struct multifd_source *source, const struct multifd_ram_block *block,
-                       uint64_t offset, struct multifd_error *err)
-{
-    if (session_has_failed(&source->session)) {
-        return session_error(&source->session, err);
-    }
-    if (source->phase != SOURCE_READY) {
-        return error_set(err, MULTIFD_ERROR_STATE, "the session is not set up, or has ended");
-    }
-    return error_set(err, MULTIFD_ERROR_INVALID,
-                     "offset %llu is no page of RAM block \"%s\" (%llu bytes, pages of %u)",
-                     (unsigned long long)offset, block->name, (unsigned long long)block->length,
-                     source->session.options.page_size);
-}
-
-static bool takes_page(const struct multifd_source *source, const struct multifd_ram_block *block,
-                       uint64_t offset)
-{
-    uint32_t page_size = source->session.options.page_size;
-
-    return source->phase == SOURCE_READY && !session_has_failed(&source->session) &&
-           (offset & (page_size - 1)) == 0 &&
-           offset < block->length; /* which is a multiple of the page size */
-}
-
-static void add_page(struct multifd_source *source, uint64_t offset)
-{
-    struct page_batch *batch = source->batch;
-
-    batch->offsets[batch->num++] = offset;
-    if (batch->num == source->config.writer.page_count) {
-        hand_over(source);
-    }
-}
-
-/* A page that is wrong, or for which a batch must begin. */
-static int queue_first(struct multifd_source *source, struct multifd_ram_block *block,
-                       uint64_t offset, bool known_zero, struct multifd_error *err)
-{
-    struct multifd_error unused;
-
-    if (!takes_page(source, block, offset)) {
-        return refuse_page(source, block, offset, err == NULL ? &unused : err);
-    }
-    if (source->batch != NULL) {
-        hand_over(source);
-    }
-    if (start_batch(source, block, known_zero, err) != 0) {
-        return -1;
-    }
-    add_page(source, offset);
-    return 0;
-}
-
-/* Nearly every page is one more of its batch: these lines are all that it costs then. */
-static int queue(struct multifd_source *source, struct multifd_ram_block *block, uint64_t offset,
-                 bool known_zero, struct multifd_error *err)
-{
-    if (source->batch == NULL || source->batch->block != block ||
-        source->batch->known_zero != known_zero || !takes_page(source, block, offset)) {
-        return queue_first(source, block, offset, known_zero, err);
-    }
-    add_page(source, offset);
-    return 0;
-}
-
-int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
-                       uint64_t offset, struct multifd_error *err)
-{
-    return queue(source, block, offset, false, err);
-}
-
-int multifd_queue_zero_page(struct multifd_source *source, struct multifd_ram_block *block,
-                            uint64_t offset, struct multifd_error *err)
-{
-    return queue(source, block, offset, true, err);
-}
-
 /* ---- Sync ---- */
 
 struct channel_wait {
@@ -240,6 +97,7 @@ static int send_sync(struct multifd_source *source, uint32_t channel, uint32_t s
     batch->flags = MULTIFD_FLAG_SYNC;
     batch->sync_channels = sync_channels;
     batch->num = 0;
+    batch->runs_pages = 0;
     batch->packet_num = source->packet_num++;
     source_channel_publish(source->channels[channel], false);
     return 0;
@@ -249,7 +107,7 @@ static int send_sync(struct multifd_source *source, uint32_t channel, uint32_t s
 static int sync_all(struct multifd_source *source, struct multifd_error *err)
 {
     if (source->batch != NULL) {
-        hand_over(source);
+        source_hand_over(source);
     }
     for (uint32_t i = 0; i < source->session.options.channels; i++) {
         if (send_sync(source, i, 0, err) != 0) {
@@ -291,7 +149,7 @@ static int sync_used(struct multifd_source *source, struct multifd_error *err)
     if (source->batch != NULL) {
         source->batch->flags = MULTIFD_FLAG_SYNC;
         source->batch->sync_channels = used;
-        hand_over(source);
+        source_hand_over(source);
     }
     return 0;
 }

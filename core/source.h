@@ -32,6 +32,9 @@ struct multifd_source {
     bool unsynced; /* pages were queued since the last sync */
 };
 
+/* Gives the batch in hand, which there must be, to the current channel. */
+void source_hand_over(struct multifd_source *source);
+
 /* Stops what set-up has started, in any state. */
 void source_release(struct multifd_source *source);
 

@@ -15,9 +15,9 @@ static int post(struct source_channel *channel, bool more, struct multifd_error 
                                     p->packet_len, more && !writer->staged, err) != 0) {
         return -1;
     }
-    PROBE_PACKET_POSTED(p->id, p->packet_num, p->normal_num, p->zero_num,
+    PROBE_PACKET_POSTED(p->id, p->packet_num, p->normal_num, writer->zero_pages,
                         p->packet_len + p->next_packet_size);
-    channel_counters_add(&channel->counters, p->normal_num, p->zero_num, p->page_size,
+    channel_counters_add(&channel->counters, p->normal_num, writer->zero_pages, p->page_size,
                          p->packet_len + p->next_packet_size);
     if (channel->config->limiter.bytes_per_s != 0) {
         limiter_sent(&channel->config->limiter, p->packet_len + (uint64_t)p->next_packet_size,

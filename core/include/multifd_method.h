@@ -51,6 +51,7 @@ struct multifd_packet {
     uint64_t packet_num;       /* counts over all channels of a session */
     uint32_t zero_pages;       /* pages that are all zero, offsets only */
     uint32_t sync_channels;    /* of a SYNC: channels that get one this time; 0: all of them */
+    uint32_t zero_runs;        /* entries that name zero pages as runs; 0: an offset for each */
     char ramblock[256];        /* name of the RAM block, NUL-terminated */
 };
 

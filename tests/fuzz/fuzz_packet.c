@@ -42,13 +42,16 @@ static void check_same(const struct multifd_packet *packet, const uint64_t *offs
 static void check_accepted(const struct multifd_packet *packet, uint32_t page_count,
                            enum packet_form form, size_t length)
 {
-    uint32_t pages = packet->normal_pages + packet->zero_pages;
+    uint32_t zero = packet->zero_runs != 0 ? packet->zero_runs : packet->zero_pages;
+    uint32_t entries = packet->normal_pages + zero;
 
-    FUZZ_CHECK(packet->normal_pages <= page_count && packet->zero_pages <= page_count);
-    FUZZ_CHECK(pages <= packet->pages_alloc && packet->pages_alloc <= page_count);
+    FUZZ_CHECK(packet->normal_pages <= page_count && zero <= page_count);
+    FUZZ_CHECK(entries <= packet->pages_alloc && packet->pages_alloc <= page_count);
+    FUZZ_CHECK((packet->zero_runs != 0) ==
+               (form == PACKET_EXACT && packet->zero_pages != 0 && packet->normal_pages == 0));
     FUZZ_CHECK((packet->flags & ~PACKET_FLAGS_KNOWN) == 0);
     FUZZ_CHECK(memchr(packet->ramblock, '\0', sizeof(packet->ramblock)) != NULL);
-    FUZZ_CHECK(length == packet_bytes(form == PACKET_EXACT ? pages : page_count));
+    FUZZ_CHECK(length == packet_bytes(form == PACKET_EXACT ? entries : page_count));
     FUZZ_CHECK(packet->normal_pages != 0 || packet->next_packet_size == 0);
 }
 

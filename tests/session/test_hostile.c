@@ -17,7 +17,8 @@ enum { /* where the fields of a header are */
        AT_NUM = 24,
        AT_ZERO = 32,
        AT_SYNC_CHANNELS = 36,
-       AT_RESERVED = 40,
+       AT_ZERO_RUNS = 40,
+       AT_RESERVED = 44,
        AT_NAME = 64,
        AT_NAME_LAST = 319,
        AT_OFFSETS = 320,
@@ -46,7 +47,7 @@ static const struct tamper fixed_part[] = {
     {"neither", SYNC_FIELD(AT_FLAGS, 4, 0), REFUSED("neither pages nor SYNC, flags 0")},
     {"zlib", PAGES_FIELD(AT_FLAGS, 4, 2), REFUSED("flags 0x2 on a session without compression")},
     {"zlib SYNC", SYNC_FIELD(AT_FLAGS, 4, 3), REFUSED("a method without pages, flags 3")},
-    {"reserved, first", PAGES_FIELD(AT_RESERVED, 1, 1), REFUSED("reserved byte set, at 40")},
+    {"reserved, first", PAGES_FIELD(AT_RESERVED, 1, 1), REFUSED("reserved byte set, at 44")},
     {"reserved, last", SYNC_FIELD(AT_NAME - 1, 1, 0x80), REFUSED("reserved byte set, at 63")},
 };
 
@@ -58,6 +59,9 @@ static const struct tamper sync_channels[] = {
     {"SYNC of too many", SYNC_FIELD(AT_SYNC_CHANNELS, 4, 3), REFUSED("SYNC of 3 channels")},
     {"of far too many", SYNC_FIELD(AT_SYNC_CHANNELS, 4, 0x10001),
      REFUSED("SYNC of 65537 channels")},
+    {"runs of a SYNC", SYNC_FIELD(AT_ZERO_RUNS, 4, 1), REFUSED("length does not fit its pages, 3")},
+    {"runs beside pages", PAGES_FIELD(AT_ZERO_RUNS, 4, 1), REFUSED("length does not fit")},
+    {"too many runs", PAGES_FIELD(AT_ZERO_RUNS, 4, 121), REFUSED("more zero_pages than")},
 };
 
 static const struct tamper one_zero_page = {PAGES_FIELD(AT_ZERO, 4, 1)};

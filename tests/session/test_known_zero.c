@@ -97,6 +97,46 @@ static void among_others(void **state)
     run_runs("on-demand", "zstd");
 }
 
+enum { LONG_PAGES = 10240, LONG_FROM = 5000, LONG_PACKETS = 2 + 1 + 2, LONG_SYNCS = 2 };
+
+/* One page in the middle has content. */
+static int queue_long_runs(struct session_pair *pair, uint32_t round, struct multifd_error *err)
+{
+    (void)round;
+    for (uint32_t i = 0; i < LONG_PAGES; i++) {
+        if (queue(pair, i, i != LONG_FROM, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Over verbs a packet names 4096 of them. The channels get a SYNC each, one with the last pages. */
+static void take_few_packets(void **state)
+{
+    static const struct pair_setting settings[] = {{"channels", "3"}, {NULL, NULL}};
+    const struct pair_plan plan = {.name = "long runs",
+                                   .settings = settings,
+                                   .rounds = 2,
+                                   .queue = queue_long_runs,
+                                   .blocks = {{"ram", (uint64_t)LONG_PAGES * PAGE}}};
+    struct session_pair *pair = pair_new(&plan);
+
+    (void)state;
+    pair_run(pair);
+    check_finished(pair);
+    CHECK(pair, pair->source_side.statistics.packets == (uint64_t)2 * (LONG_PACKETS + LONG_SYNCS));
+    CHECK(pair, pair->destination_side.statistics.zero_pages == (uint64_t)2 * (LONG_PAGES - 1));
+    for (uint32_t i = 0; i < LONG_PAGES; i++) {
+        size_t at = (size_t)i * PAGE;
+
+        CHECK(pair, i == LONG_FROM
+                        ? memcmp(pair->blocks[0].to + at, pair->blocks[0].from + at, PAGE) == 0
+                        : is_all_zero(pair->blocks[0].to + at));
+    }
+    pair_delete(&pair);
+}
+
 /* The first piece has one page with content; of the others nothing is sent. */
 static int queue_first_only(struct session_pair *pair, uint32_t round, struct multifd_error *err)
 {
@@ -178,6 +218,7 @@ static void must_be_pages(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(among_others, fresh_fabric),
+    cmocka_unit_test_setup(take_few_packets, fresh_fabric),
     cmocka_unit_test_setup(need_no_registered_memory, fresh_fabric),
     cmocka_unit_test_setup(where_nobody_asks_for_zeros, fresh_fabric),
     cmocka_unit_test_setup(must_be_pages, fresh_fabric),

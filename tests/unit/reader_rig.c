@@ -123,6 +123,14 @@ int rig_make_stream(void **state)
     return packet_reader_init(&rig.reader, &rig.config, 9, &err);
 }
 
+static void name_runs(const struct sent *sent, struct multifd_packet *packet)
+{
+    if (sent->normal_num == 0 && sent->zero_num != 0 && !rig.config.stream) {
+        packet->zero_runs = sent->zero_num;
+        packet->zero_pages = sent->run_pages != 0 ? sent->run_pages : sent->zero_num;
+    }
+}
+
 int rig_begin(const struct sent *sent, struct multifd_error *err)
 {
     uint8_t bytes[PACKET_FIXED + 8 * PAGES];
@@ -143,6 +151,7 @@ int rig_begin(const struct sent *sent, struct multifd_error *err)
     if (sent->block != NULL) {
         strcpy(packet.ramblock, sent->block);
     }
+    name_runs(sent, &packet);
     message.length = packet_encode(&packet, sent->offsets, sent->offsets + sent->normal_num, bytes);
     if (rig.config.stream) {
         message.length = packet_pad(bytes, message.length, PAGES);

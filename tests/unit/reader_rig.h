@@ -62,7 +62,8 @@ struct sent {
     uint32_t length;
     uint32_t normal_num;
     uint32_t zero_num;
-    uint64_t offsets[PAGES]; /* normal pages, then zero pages */
+    uint64_t offsets[PAGES]; /* normal pages, then zero pages: alone in a message, runs of them */
+    uint32_t run_pages;      /* how many pages the runs have; 0: one each */
     uint64_t packet_num;     /* 0: the next */
 };
 

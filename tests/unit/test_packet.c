@@ -215,10 +215,56 @@ static void decode_accepts_zero_pages_alone(void **state)
     put(&packet, 8, 0);
     put(&packet, 16, 0);
     put(&packet, 20, 0);
-    put(&packet, 32, 3);
+    put(&packet, 32, 200);
+    put(&packet, 40, 3);
     assert_accepted(&packet, &out, offsets);
-    assert_int_equal(out.zero_pages, 3);
+    assert_int_equal(out.zero_pages, 200);
+    assert_int_equal(out.zero_runs, 3);
     assert_int_equal(offsets[2], 0x7000);
+}
+
+static void decode_refuses_runs_that_are_not_alone(void **state)
+{
+    struct example packet = example();
+
+    (void)state;
+    put(&packet, 40, 1);
+    assert_refused(&packet, MULTIFD_ERROR_PROTOCOL, "zero_runs 1");
+    put(&packet, 40, PAGES - 1);
+    assert_refused(&packet, MULTIFD_ERROR_PROTOCOL, "more zero_pages than");
+    packet = example();
+    put(&packet, 16, 0);
+    put(&packet, 20, 0);
+    put(&packet, 32, 3);
+    put(&packet, 8, 0);
+    assert_refused(&packet, MULTIFD_ERROR_PROTOCOL, "zero pages alone, and zero_runs 0");
+    put(&packet, 40, 2);
+    assert_refused(&packet, MULTIFD_ERROR_PROTOCOL, "length does not fit");
+    put(&packet, 40, PAGES + 1);
+    assert_refused(&packet, MULTIFD_ERROR_PROTOCOL, "more zero_pages than");
+}
+
+static void round_trip_of_runs(void **state)
+{
+    struct multifd_packet packet = example_packet();
+    const uint64_t runs[] = {0x5003, 0x1000, 0xf000fff};
+    struct example wire = {.length = 0};
+    struct multifd_packet out;
+    uint64_t offsets[PAGES];
+
+    (void)state;
+    packet.flags = 0;
+    packet.normal_pages = 0;
+    packet.next_packet_size = 0;
+    packet.zero_pages = 4101;
+    packet.zero_runs = 3;
+    wire.length = packet_encode(&packet, NULL, runs, wire.bytes);
+    assert_int_equal(wire.length, 344);
+    assert_int_equal(wire.bytes[43], 3);
+    assert_accepted(&wire, &out, offsets);
+    assert_memory_equal(offsets, runs, sizeof(runs));
+    assert_int_equal(out.zero_runs, 3);
+    assert_int_equal(out.zero_pages, 4101);
 }
 
 static void decode_refuses_every_truncation(void **state)
@@ -287,7 +333,7 @@ static void decode_refuses_unknown_flags(void **state)
 static void decode_refuses_reserved_bytes(void **state)
 {
     (void)state;
-    for (size_t i = 40; i < 64; i++) {
+    for (size_t i = 44; i < 64; i++) {
         struct example packet = example();
 
         packet.bytes[i] = 1;
@@ -427,6 +473,8 @@ int main(void)
         cmocka_unit_test(decode_reads_every_field),
         cmocka_unit_test(round_trip_of_a_full_packet),
         cmocka_unit_test(decode_accepts_zero_pages_alone),
+        cmocka_unit_test(decode_refuses_runs_that_are_not_alone),
+        cmocka_unit_test(round_trip_of_runs),
         cmocka_unit_test(decode_refuses_every_truncation),
         cmocka_unit_test(decode_refuses_bytes_too_many),
         cmocka_unit_test(decode_refuses_another_magic),

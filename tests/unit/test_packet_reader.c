@@ -211,6 +211,60 @@ static void offsets_are_pages_of_the_block(void **state)
     }
 }
 
+static void runs_are_pages_of_the_block(void **state)
+{
+    static const struct sent wrong[] = {
+        {.zero_num = 1, .offsets = {(RAM - 3) * PAGE + 3}, .run_pages = 4},
+        {.zero_num = 1, .offsets = {PAGE - 1}, .run_pages = PAGE},
+        {.zero_num = 2, .offsets = {0, RAM * PAGE}},
+        {.zero_num = 1, .offsets = {UINT64_MAX}, .run_pages = PAGE},
+        {.zero_num = 1, .offsets = {UINT64_C(1) << 63}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct sent sent = wrong[i];
+
+        sent.block = "pc.ram";
+        rig_refuses(&sent, "is no page of \"pc.ram\"");
+    }
+}
+
+static void runs_do_not_meet(void **state)
+{
+    static const struct sent wrong[] = {
+        {.zero_num = 2, .offsets = {4 * PAGE + 3, 7 * PAGE}, .run_pages = 5},
+        {.zero_num = 2, .offsets = {7 * PAGE, 4 * PAGE + 3}, .run_pages = 5},
+        {.zero_num = 3, .offsets = {9 * PAGE + 1, 0, 9 * PAGE + 1}, .run_pages = 5},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct sent sent = wrong[i];
+
+        sent.block = "pc.ram";
+        rig_refuses(&sent, "a page of \"pc.ram\" twice");
+    }
+}
+
+static void runs_have_as_many_pages_as_is_said(void **state)
+{
+    static const struct sent wrong[] = {
+        {.zero_num = 1, .offsets = {3}, .run_pages = 3},
+        {.zero_num = 1, .offsets = {3}, .run_pages = 5},
+        {.zero_num = 2, .offsets = {PAGE - 1, PAGE * PAGE}, .run_pages = PAGE + 1},
+        {.zero_num = 2, .offsets = {1, 4 * PAGE + 1}, .run_pages = UINT32_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct sent sent = wrong[i];
+
+        sent.block = "pc.ram";
+        rig_refuses(&sent, "zero pages, or too many");
+    }
+}
+
 static void a_block_s_own_length_counts(void **state)
 {
     struct sent sent = STAGED(10);
@@ -269,6 +323,9 @@ int main(void)
         with_reader(packet_numbers_grow),
         with_reader(a_page_comes_once),
         with_reader(offsets_are_pages_of_the_block),
+        with_reader(runs_are_pages_of_the_block),
+        with_reader(runs_do_not_meet),
+        with_reader(runs_have_as_many_pages_as_is_said),
         with_reader(a_block_s_own_length_counts),
         with_reader(unknown_blocks),
         with_reader(a_sync_needs_no_block),

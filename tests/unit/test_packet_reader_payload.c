@@ -155,6 +155,21 @@ static void zero_pages_are_cleared(void **state)
     }
 }
 
+static void runs_of_zero_pages_are_cleared(void **state)
+{
+    const struct sent sent = {
+        .block = "pc.ram", .zero_num = 2, .offsets = {9 * PAGE + 1, 3}, .run_pages = 6};
+
+    (void)state;
+    rig_take(&sent);
+    assert_int_equal(rig.reader.packet.zero_pages, 6);
+    for (uint32_t i = 0; i < RAM * PAGE; i++) {
+        uint32_t page = i / PAGE;
+
+        assert_int_equal(rig.ram[i], page <= 3 || page == 9 || page == 10 ? 0 : RAM_BYTE);
+    }
+}
+
 static void zero_pages_beside_a_payload(void **state)
 {
     struct sent sent = STAGED(10);
@@ -235,6 +250,7 @@ int main(void)
         with_reader(payloads_of_no_possible_length),
         with_reader(the_method_fails),
         with_reader(zero_pages_are_cleared),
+        with_reader(runs_of_zero_pages_are_cleared),
         with_reader(zero_pages_beside_a_payload),
         with_reader(zero_pages_are_left_alone),
         with_reader(zero_pages_of_fresh_memory),

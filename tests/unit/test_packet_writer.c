@@ -204,7 +204,7 @@ static void zero_pages_alone_are_not_the_method_s(void **state)
     rig_compose(); /* one that leaves its marks */
     mock_log_clear();
     memset(rig.host, 0, (size_t)BLOCK * PAGE);
-    FILL(3, 2);
+    FILL(3, 2, 4, 5);
     rig_compose();
     assert_calls("");
     packet = rig_decode(decoded);
@@ -212,8 +212,11 @@ static void zero_pages_alone_are_not_the_method_s(void **state)
     assert_int_equal(packet.flags, 0);
     assert_int_equal(packet.next_packet_size, 0);
     assert_int_equal(packet.normal_pages, 0);
-    assert_int_equal(packet.zero_pages, 2);
+    assert_int_equal(packet.zero_pages, 4);
+    assert_int_equal(packet.zero_runs, 3);
     assert_int_equal(decoded[0], 3 * PAGE);
+    assert_int_equal(decoded[2], 4 * PAGE + 1);
+    assert_int_equal(rig.writer.zero_pages, 4);
     assert_string_equal(packet.ramblock, "pc.ram");
     assert_int_equal(rig.writer.writes_num, 0);
     assert_false(rig.writer.staged);
@@ -223,15 +226,20 @@ static void zero_pages_alone_are_not_the_method_s(void **state)
 /* The memory is not zero: who looked at it would know. */
 static void pages_known_to_be_zero_are_not_looked_at(void **state)
 {
+    uint64_t decoded[PAGES];
+
     (void)state;
     FILL(3, 2, 8);
     rig.batch.known_zero = true;
+    rig.batch.runs_pages = 3;
     rig_compose();
     assert_calls("");
     assert_int_equal(rig.writer.params.normal_num, 0);
     assert_int_equal(rig.writer.params.zero_num, 3);
     assert_int_equal(rig.writer.params.zero[1], 2 * PAGE);
+    assert_int_equal(rig_decode(decoded).zero_runs, 3);
     rig.config.detect_zero_pages = false;
+    rig.batch.runs_pages = 0;
     rig_compose();
     assert_int_equal(rig.writer.params.normal_num, 3);
     assert_int_equal(rig.writer.params.zero_num, 0);

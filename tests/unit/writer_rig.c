@@ -150,6 +150,7 @@ void rig_fill(const uint32_t *pages, uint32_t num)
     rig.batch.flags = 0;
     rig.batch.offsets = offsets;
     rig.batch.num = num;
+    rig.batch.runs_pages = 0;
     for (uint32_t i = 0; i < num; i++) {
         offsets[i] = (uint64_t)pages[i] * PAGE;
     }
