@@ -92,6 +92,21 @@ static void full_packets_with_every_pair(void **state)
     }
 }
 
+/* Each uses its own part of the table, in which others have left their entries. */
+static void packets_of_all_sizes_by_turns(void **state)
+{
+    uint64_t offsets[MOST];
+
+    for (uint32_t i = 0; i < 40 * MOST; i++) {
+        uint32_t num = 2 + i * 37 % (MOST - 1);
+
+        fill(offsets, num, 4096);
+        assert_false(offset_set_has_duplicate(*state, offsets, num));
+        offsets[i % num] = offsets[(i + 1 + i % (num - 1)) % num];
+        assert_true(offset_set_has_duplicate(*state, offsets, num));
+    }
+}
+
 static void sets_of_every_size(void **state)
 {
     uint64_t offsets[40];
@@ -141,6 +156,7 @@ int main(void)
         with_set(offset_zero_counts),
         with_set(each_packet_starts_empty),
         with_set(full_packets_with_every_pair),
+        with_set(packets_of_all_sizes_by_turns),
         mocked_test(sets_of_every_size),
         mocked_test(delete_accepts_null),
         mocked_test(no_memory),
