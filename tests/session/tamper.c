@@ -18,7 +18,8 @@ struct tampering {
     pthread_mutex_t lock;
     const struct tamper *tamper;
     uint32_t source_control; /* the source's queue pair of the control connection */
-    uint32_t source_channel; /* a queue pair of the source that has sent a packet */
+    uint32_t source_channel; /* the source's queue pair that has sent the first packet: credits
+                                count on from one message to the next of the same channel */
     unsigned seen;
     bool done;
 };
@@ -37,7 +38,9 @@ static unsigned kind_of(struct tampering *tampering, const struct fabric_message
         return type;
     }
     if (magic == PACKET_MAGIC) {
-        tampering->source_channel = message->qp_num;
+        if (tampering->source_channel == 0) {
+            tampering->source_channel = message->qp_num;
+        }
         return get_be32(message->bytes + AT_NORMAL) + get_be32(message->bytes + AT_ZERO) == 0
                    ? TAMPER_SYNC
                    : TAMPER_PAGES;
