@@ -121,9 +121,13 @@ struct source_channel *source_channel_new(struct source_channel_config *config, 
     if (packet_writer_init(&channel->writer, &config->writer, id, err) != 0) {
         goto free_channel;
     }
+    if (held_runs_init(&channel->held, config->writer.page_size, config->writer.page_count, err) !=
+        0) {
+        goto fini_writer;
+    }
     channel->ring = batch_ring_new(config->batches, config->writer.page_count, err);
     if (channel->ring == NULL) {
-        goto fini_writer;
+        goto fini_held;
     }
     if (waker_init(&channel->waker, err) != 0) {
         goto delete_ring;
@@ -139,6 +143,8 @@ fini_waker:
     waker_fini(&channel->waker);
 delete_ring:
     batch_ring_delete(&channel->ring);
+fini_held:
+    held_runs_fini(&channel->held);
 fini_writer:
     packet_writer_fini(&channel->writer);
 free_channel:
@@ -176,6 +182,7 @@ void source_channel_delete(struct source_channel **channel)
         return;
     }
     batch_ring_delete(&gone->ring);
+    held_runs_fini(&gone->held);
     packet_writer_fini(&gone->writer);
     pthread_mutex_destroy(&gone->turn);
     free(gone);
@@ -218,7 +225,8 @@ static int look_once(struct source_channel *channel, struct multifd_error *err)
 
 static bool has_left_over(struct source_channel *channel)
 {
-    return channel->sync_sent || batch_ring_peek(channel->ring) != NULL;
+    return channel->sync_sent || batch_ring_peek(channel->ring) != NULL ||
+           held_runs_due(&channel->held);
 }
 
 /*
@@ -226,7 +234,7 @@ static bool has_left_over(struct source_channel *channel)
  * room or a SYNC that has not drained, the thread is woken for: it is asleep, and by what the
  * device was asked for here, before the last look, or by hand where it would sleep too long. The
  * device is not asked while there is a chance to do without: a SYNC may have drained when it is
- * looked for.
+ * looked for. Runs that are held are not left over: they wait for more, or a SYNC.
  */
 static int work_here(struct source_channel *channel, struct multifd_error *err)
 {

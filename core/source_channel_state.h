@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/held_runs.h"
 #include "core/source_channel.h"
 
 struct source_channel {
@@ -32,11 +33,12 @@ struct source_channel {
     pthread_mutex_t turn;
     struct transport_channel *channel; /* freed by source_channel_disconnect */
     struct packet_writer writer;
-    uint64_t not_before; /* when the limit lets the next batch go; 0: it does not hold one back */
-    bool stalled;        /* the packet that comes next has been counted as waiting */
-    bool sync_sent;      /* a SYNC is posted and not known to be drained */
-    bool more_follows;   /* the session's thread sends, and is about to have more */
-    bool ready;          /* between the method's set-up and its cleanup */
+    struct held_runs held; /* what is in no ring any more, and not sent yet */
+    uint64_t not_before;   /* when the limit lets the next batch go; 0: it does not hold one back */
+    bool stalled;          /* the packet that comes next has been counted as waiting */
+    bool sync_sent;        /* a SYNC is posted and not known to be drained */
+    bool more_follows;     /* the session's thread sends, and is about to have more */
+    bool ready;            /* between the method's set-up and its cleanup */
 };
 
 /* The functions of channel_loop.h, for whoever has the channel's turn; the owner is the channel. */

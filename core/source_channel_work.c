@@ -26,13 +26,25 @@ static int post(struct source_channel *channel, bool more, struct multifd_error 
     return 0;
 }
 
+static bool is_held(const struct source_channel *channel, const struct page_batch *batch)
+{
+    return batch == &channel->held.batch;
+}
+
+/* Whether a batch waits in the ring behind this one, which may be none of those. */
+static bool has_next(struct source_channel *channel, const struct page_batch *batch)
+{
+    return is_held(channel, batch) ? batch_ring_peek(channel->ring) != NULL
+                                   : batch_ring_has_next(channel->ring);
+}
+
 static int send_batch(struct source_channel *channel, const struct page_batch *batch,
                       uint8_t *packet, struct multifd_error *err)
 {
     if (packet_writer_compose(&channel->writer, batch, packet, err) != 0) {
         return -1;
     }
-    return post(channel, channel->more_follows || batch_ring_has_next(channel->ring), err);
+    return post(channel, channel->more_follows || has_next(channel, batch), err);
 }
 
 /*
@@ -123,6 +135,35 @@ static bool is_ready(struct source_channel *channel, struct page_batch *batch)
     return batch->ready;
 }
 
+/*
+ * What is to be sent next: the oldest batch that cannot be joined to what is held, and that before
+ * it. NULL when there is nothing but what may be held.
+ */
+static struct page_batch *next_batch(struct source_channel *channel, bool *busy)
+{
+    struct held_runs *held = &channel->held;
+    struct page_batch *batch;
+
+    while (!held_runs_due(held) && (batch = batch_ring_peek(channel->ring)) != NULL) {
+        *busy |= look(channel);
+        if (!held_runs_join(held, batch)) {
+            return held_runs_any(held) ? &held->batch : batch;
+        }
+        consume(channel);
+        *busy = true;
+    }
+    return held_runs_due(held) ? &held->batch : NULL;
+}
+
+static void has_gone(struct source_channel *channel, const struct page_batch *batch)
+{
+    if (is_held(channel, batch)) {
+        held_runs_clear(&channel->held);
+    } else {
+        consume(channel);
+    }
+}
+
 /* Sends what the ring, the limit and the transport allow. */
 static int send_batches(struct source_channel *channel, bool *busy, struct multifd_error *err)
 {
@@ -130,8 +171,7 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
     uint8_t *packet;
 
     channel->not_before = 0;
-    while ((batch = batch_ring_peek(channel->ring)) != NULL && may_send(channel, batch)) {
-        *busy |= look(channel);
+    while ((batch = next_batch(channel, busy)) != NULL && may_send(channel, batch)) {
         if (!is_ready(channel, batch)) {
             count_stall(channel, batch);
             break; /* until the registrar wakes this thread */
@@ -146,7 +186,7 @@ static int send_batches(struct source_channel *channel, bool *busy, struct multi
             return -1;
         }
         channel->sync_sent = (batch->flags & MULTIFD_FLAG_SYNC) != 0;
-        consume(channel);
+        has_gone(channel, batch);
         *busy = true;
     }
     return 0;

@@ -19,19 +19,20 @@ static uint32_t pages_of(uint64_t run, uint32_t page_size)
     return (uint32_t)(run & (page_size - 1)) + 1;
 }
 
-uint32_t zero_runs_add(uint64_t *runs, uint32_t num, uint64_t offset, uint32_t page_size)
+uint32_t zero_runs_add(uint64_t *runs, uint32_t num, uint64_t run, uint32_t page_size)
 {
     if (num != 0) {
         uint64_t last = runs[num - 1];
-        uint32_t pages = pages_of(last, page_size);
+        uint32_t before = pages_of(last, page_size);
+        uint32_t pages = pages_of(run, page_size);
 
-        if (pages < page_size &&
-            offset == first_of(last, page_size) + (uint64_t)pages * page_size) {
-            runs[num - 1]++;
+        if (pages <= page_size - before &&
+            first_of(run, page_size) == first_of(last, page_size) + (uint64_t)before * page_size) {
+            runs[num - 1] += pages;
             return num;
         }
     }
-    runs[num] = offset;
+    runs[num] = run;
     return num + 1;
 }
 

@@ -16,10 +16,10 @@
 uint32_t zero_runs_pages_max(uint32_t page_size);
 
 /*
- * Adds a page, to the last of `num` runs if it follows there, or as a new one: there must be room.
- * Returns how many runs there are then.
+ * Adds a run, or the offset of a single page: to the last of `num` runs if it follows there, or as
+ * a new one, for which there must be room. Returns how many runs there are then.
  */
-uint32_t zero_runs_add(uint64_t *runs, uint32_t num, uint64_t offset, uint32_t page_size);
+uint32_t zero_runs_add(uint64_t *runs, uint32_t num, uint64_t run, uint32_t page_size);
 
 /* Makes runs of `num` offsets, in place and in their order. Returns how many runs there are. */
 uint32_t zero_runs_make(uint64_t *offsets, uint32_t num, uint32_t page_size);

@@ -49,6 +49,19 @@ static void a_run_ends_where_its_length_does(void **state)
     assert_int_equal(zero_runs_count(runs, num, PAGE), 2 * PAGE + 1);
 }
 
+static void runs_are_added_as_pages_are(void **state)
+{
+    uint64_t runs[4] = {2 * PAGE + 1};
+
+    (void)state;
+    assert_int_equal(zero_runs_add(runs, 1, 4 * PAGE + 5, PAGE), 1);
+    assert_int_equal(runs[0], 2 * PAGE + 7);
+    assert_int_equal(zero_runs_add(runs, 1, 10 * PAGE + PAGE - 8, PAGE), 2); /* one too many */
+    assert_int_equal(zero_runs_add(runs, 1, 10 * PAGE + PAGE - 9, PAGE), 1);
+    assert_int_equal(runs[0], 2 * PAGE + PAGE - 1);
+    assert_int_equal(zero_runs_add(runs, 1, (2 + PAGE) * PAGE, PAGE), 2); /* a run is full */
+}
+
 /* Each choice of neighbours, there and back in place. */
 static void what_is_made_can_be_undone(void **state)
 {
@@ -113,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_neighbours_that_ascend_make_a_run),
         cmocka_unit_test(a_run_ends_where_its_length_does),
+        cmocka_unit_test(runs_are_added_as_pages_are),
         cmocka_unit_test(what_is_made_can_be_undone),
         cmocka_unit_test(nothing),
         cmocka_unit_test(how_many_a_packet_names),
