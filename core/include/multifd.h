@@ -252,8 +252,9 @@ int multifd_save_setup(struct multifd_source *source, struct multifd_error *err)
 
 /*
  * Queues the page at `offset` of `block` in the current batch, which is handed to a channel when it
- * is full or when the next page is of another block. Waits when every channel is busy. `offset` is
- * a multiple of the page size. A page may be queued only once in a round.
+ * is full or when the next page is of another block. The channel sends it as soon as it can, but
+ * may keep zero pages until it has more of them, other pages or a SYNC. Waits when every channel is
+ * busy. `offset` is a multiple of the page size. A page may be queued only once in a round.
  */
 int multifd_queue_page(struct multifd_source *source, struct multifd_ram_block *block,
                        uint64_t offset, struct multifd_error *err);
