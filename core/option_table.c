@@ -17,7 +17,7 @@
 
 static const char *const registration_choices[] = {"all", "on-demand", "odp", NULL};
 
-static const char *const detection_choices[] = {"none", "multifd", NULL};
+static const char *const detection_choices[] = {"none", "multifd", "sampled", NULL};
 
 /* Two lists in the same order: what users see, and how a value is taken in. */
 static const struct multifd_option_info infos[] = {
@@ -29,8 +29,9 @@ static const struct multifd_option_info infos[] = {
     {"zlib-level", "N", "1", "level of method zlib, 0 to 9 (source)"},
     {"zstd-level", "N", "1",
      "level of method zstd, 1 to 20, or -1 to -7 for its fast ones (source)"},
-    {"zero-page-detection", "none|multifd", "multifd",
-     "whether the channels look for pages that are all zero, and name them only (source)"},
+    {"zero-page-detection", "none|multifd|sampled", "sampled",
+     "which pages the channels look at, to name those that are zero only: none, all, or a sample "
+     "where hardly any is zero (over RDMA, with nocomp) (source)"},
     {"max-bandwidth", "SIZE", "0",
      "bytes per second that all channels may send together, 0 for no limit (source)"},
     {"verify", "on|off", "off", "compare a SHA-256 of each RAM block at the end (source)"},

@@ -13,6 +13,7 @@
 enum zero_page_detection {
     ZERO_PAGE_DETECTION_NONE,
     ZERO_PAGE_DETECTION_MULTIFD, /* in the channels' threads, as QEMU's choice of that name */
+    ZERO_PAGE_DETECTION_SAMPLED, /* the same, but see zero_sample.h */
 };
 
 /* In the order of the option's choices. */

@@ -140,11 +140,16 @@ void packet_writer_look(struct packet_writer *writer, struct page_batch *batch)
     uint32_t zero = 0;
 
     batch->zero_num = 0;
-    if (!writer->config->detect_zero_pages) {
+    if (!writer->config->detect_zero_pages || batch->num == 0) {
         return;
     }
     if (batch->known_zero) {
         batch->zero_num = batch->num;
+        return;
+    }
+    if (writer->config->sample_zero_pages &&
+        zero_sample_suffices(&writer->sample, batch->block->host, batch->offsets, batch->num,
+                             page_size)) {
         return;
     }
     for (uint32_t i = 0; i < batch->num; i++) {
@@ -158,6 +163,7 @@ void packet_writer_look(struct packet_writer *writer, struct page_batch *batch)
     }
     memcpy(batch->offsets + normal, writer->zero, zero * sizeof(*writer->zero));
     batch->zero_num = zero;
+    zero_sample_learn(&writer->sample, batch->num, zero);
     if (normal == 0 && packet_writer_makes_runs(writer->config)) {
         make_runs(batch, page_size);
     }

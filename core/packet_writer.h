@@ -10,6 +10,7 @@
 #include "core/batch_ring.h"
 #include "core/ram_block.h"
 #include "core/staging.h"
+#include "core/zero_sample.h"
 
 /* Constant while channels exist. */
 struct packet_writer_config {
@@ -21,7 +22,8 @@ struct packet_writer_config {
     uint32_t slots;       /* of the staging; 0: the session needs none */
     int32_t level;        /* of the method */
     bool detect_zero_pages;
-    bool stream; /* the transport is a byte stream */
+    bool sample_zero_pages; /* where hardly any is zero, so look at some of them only */
+    bool stream;            /* the transport is a byte stream */
 };
 
 /* The destination's staging for a channel. */
@@ -35,6 +37,7 @@ struct packet_writer {
     const struct packet_writer_config *config;
     struct multifd_send_params params;
     uint64_t *zero; /* scratch: offsets of zero pages */
+    struct zero_sample sample;
     struct staging staging;
     struct remote_staging remote; /* set before the first batch comes */
     uint64_t messages;            /* composed so far */

@@ -175,6 +175,14 @@ static int start_channels(struct multifd_source *source, struct multifd_error *e
                : take_stagings(source, err);
 }
 
+/* A byte stream and a method that compresses read every page anyway: then the look costs little. */
+static bool samples_zero_pages(const struct multifd_source *source, uint32_t method)
+{
+    return source->session.options.zero_page_detection == ZERO_PAGE_DETECTION_SAMPLED &&
+           !source->session.endpoint->stream &&
+           session_staging_slots(&source->session, method) == 0;
+}
+
 static void configure(struct multifd_source *source, uint32_t method)
 {
     const struct multifd_options *options = &source->session.options;
@@ -188,7 +196,8 @@ static void configure(struct multifd_source *source, uint32_t method)
         .page_count = packet_page_count(options->page_size),
         .slots = session_staging_slots(&source->session, method),
         .level = options_level(options, method),
-        .detect_zero_pages = options->zero_page_detection == ZERO_PAGE_DETECTION_MULTIFD,
+        .detect_zero_pages = options->zero_page_detection != ZERO_PAGE_DETECTION_NONE,
+        .sample_zero_pages = samples_zero_pages(source, method),
         .stream = source->session.endpoint->stream,
     };
     config->on_demand =

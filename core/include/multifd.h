@@ -136,7 +136,7 @@ const struct multifd_methods *multifd_options_method(const struct multifd_option
 
 /*
  * Whether all `length` bytes, a multiple of 128, are zero: what the option "zero-page-detection"
- * asks of each page, with the vector code that is fastest on this processor. Reads nothing outside
+ * asks of the pages, with the vector code that is fastest on this processor. Reads nothing outside
  * of them; the address needs no alignment. Another thread may write there meanwhile, and then
  * either answer may come.
  */
@@ -171,7 +171,7 @@ struct multifd_statistics {
     uint64_t guest_bytes;  /* bytes of guest pages sent or received */
     uint64_t wire_bytes;   /* payloads and headers handed to the transport */
     uint64_t normal_pages; /* pages with a payload */
-    uint64_t zero_pages;   /* pages that were zero */
+    uint64_t zero_pages;   /* pages that were named as zero; normal ones may be zero, too */
     uint64_t packets;      /* packets, those that are a SYNC without pages included */
     uint64_t syncs;        /* rounds ended */
     uint64_t total_ns;     /* from setup's start to the end of finish, or to now */

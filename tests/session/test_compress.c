@@ -109,7 +109,7 @@ static void run_mixed(const struct pair_setting *settings, uint32_t page_size, b
 static void methods_and_detection(void **state)
 {
     static const char *const methods[] = {"nocomp", "zlib", "zstd"};
-    static const char *const detections[] = {"none", "multifd"};
+    static const char *const detections[] = {"none", "multifd", "sampled"};
 
     (void)state;
     for (size_t m = 0; m < COUNT_OF(methods); m++) {

@@ -83,7 +83,7 @@ static void new_options_have_the_listed_values(void **state)
     assert_int_equal(options->window, 32);
     assert_string_equal(options->method, "nocomp");
     assert_int_equal(options->verify, 0);
-    assert_int_equal(options->zero_page_detection, ZERO_PAGE_DETECTION_MULTIFD);
+    assert_int_equal(options->zero_page_detection, ZERO_PAGE_DETECTION_SAMPLED);
     assert_int_equal(options->poll_us, 20);
     assert_int_equal(options->registration, REGISTRATION_ALL);
     assert_int_equal(options->piece_size, 0);
