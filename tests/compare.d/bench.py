@@ -109,8 +109,8 @@ class Floor(Contender):
 RATES = {'rate': ('average_gbps', 1), 'raw': ('raw_gbps.median', 1)}
 
 
-def microseconds(path):
-    return {'p50': (f'{path}.p50', 1e-3), 'p99': (f'{path}.p99', 1e-3)}
+def median_us(path):
+    return {'p50': (f'{path}.p50', 1e-3)}
 
 
 def name_of(what, channels):
@@ -125,21 +125,21 @@ def bandwidth(multifd, size, channels, mib, passes=1, raw=True):
     return Bench(name_of(f'bandwidth {size >> 10} KiB', channels), multifd, words, wanted)
 
 
-def acknowledged(multifd, iterations):
-    """Of one page, until the source knows that the destination has it."""
-    return Bench('bench latency, acknowledged', multifd,
-                 ['latency', '--size', '4K', '--iters', str(iterations)],
-                 microseconds('acknowledged'))
+def acknowledged(multifd, iterations, poll):
+    """Of one page, until the source knows that the destination has it; each side polls so long before it sleeps."""
+    return Bench(f'bench latency, acknowledged, poll {poll}', multifd,
+                 ['latency', '--size', '4K', '--iters', str(iterations), '--poll', poll],
+                 median_us('acknowledged'))
 
 
 def applied(multifd, iterations):
-    """Of one page, until the destination has it; both in one process, for one clock."""
+    """Of one page, until the destination has it; both sleep; in one process, for one clock."""
     return Bench('bench latency, applied', multifd,
-                 ['latency', '--size', '4K', '--iters', str(iterations)],
-                 microseconds('destination.applied'), loopback=True)
+                 ['latency', '--size', '4K', '--iters', str(iterations), '--poll', '0'],
+                 median_us('destination.applied'), loopback=True)
 
 
 def sync(multifd, channels, iterations):
     return Bench(name_of('sync', channels), multifd,
-                 ['sync', '--channels', str(channels), '--iters', str(iterations)],
-                 microseconds('sync'))
+                 ['sync', '--channels', str(channels), '--iters', str(iterations), '--poll', '0'],
+                 median_us('sync'))

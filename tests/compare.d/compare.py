@@ -65,18 +65,10 @@ def node_memory(made):
     return 3 * largest // MIB + BESIDE_MEMORY
 
 
-def in_memory(folder, room):
-    """What runs a command with so much room for files in memory there."""
-    if folder is None:
-        return []
-    mount = f'mount -t tmpfs -o size={room} compare "$0" && exec "$@"'
-    return ['unshare', '--map-root-user', '--mount', 'sh', '-c', mount, folder]
-
-
 def command_for(group, job, path, work):
     words = [PYTHON, os.path.join(HERE, 'node.py'), path]
     if group.nodes == 0:
-        return in_memory(job['memory'], group.room) + words
+        return words
     contenders = [one for content in group.contents for one in group(job, None).contenders(content)]
     turns = len(contenders) * (job['pairs'] + 1)
     lab = [LAB, '--engine', 'uml', '--mem', f'{node_memory(job["contents"])}M', '--share', work,
@@ -90,8 +82,7 @@ def play(name, options, job, work, janitor):
     """Runs a group; returns what its node tells, or {'error': why}."""
     print(f'# {name}: {plan.GROUPS[name].__doc__}', file=sys.stderr, flush=True)
     share = tempfile.mkdtemp(dir=work)
-    memory = tempfile.mkdtemp(dir=work) if plan.GROUPS[name].room else None
-    job = {**job, 'group': name, 'pairs': options.pairs, 'share': share, 'memory': memory,
+    job = {**job, 'group': name, 'pairs': options.pairs, 'share': share,
            'result': os.path.join(share, 'result')}
     path = os.path.join(share, 'job')
     with open(path, 'w', encoding='utf-8') as file:

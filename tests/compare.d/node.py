@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Plays one group, in a lab node or on the host: node.py JOB, which is a JSON file:
 
-  {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "memory": FOLDER or null,
-   "multifd": PATH, "contents": {NAME: what contents.py has made}, "saved": FOLDER or null}
+  {"group": NAME, "pairs": N, "result": FILE, "share": FOLDER, "multifd": PATH,
+   "contents": {NAME: what contents.py has made}, "saved": FOLDER or null}
 """
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -90,6 +91,8 @@ def make_place(folder):
 def play(job, folder, janitor):
     place = make_place(folder)
     group = plan.GROUPS[job['group']](job, janitor)
+    if group.room:
+        subprocess.run(['mount', '-o', f'remount,size={group.room}', '/dev/shm'], check=True)
     stage = make_stage(job)
     samples = []
     words = {}
@@ -105,7 +108,7 @@ def main():
     with open(sys.argv[1], encoding='utf-8') as file:
         job = json.load(file)
     janitor = Janitor()
-    folder = tempfile.mkdtemp(prefix='compare-', dir=job['memory'] or '/dev/shm')
+    folder = tempfile.mkdtemp(prefix='compare-', dir='/dev/shm')
     janitor.tell('folder', folder)
     try:
         played = play(job, folder, janitor)

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Our side of a migration: the command, with files in memory."""
 import contextlib
+import hashlib
 import os
 import random
 import re
-import subprocess
 import time
 
+import contents
 import session
 from contender import Contender, Failure, digest, ended_well, last_line
 
 SECONDS = 120
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.005
+MIB = 1 << 20
 GIB = 1 << 30
 
 
@@ -83,7 +85,7 @@ class Sparse(Migration):
     """A guest of which one part in 64 has content; what it takes for each GiB, and beside its memory."""
 
     def __init__(self, multifd, channels, gib):
-        super().__init__(multifd, 'tcp', channels)
+        super().__init__(multifd, 'rdma', channels, registration='on-demand')
         self.name = f'{self.name}, {gib} GiB'
         self.gib = gib
         self.most = [0, 0]      # MiB, of the destination and the source
@@ -101,18 +103,21 @@ class Sparse(Migration):
             self.most = [max(pair) for pair in zip(self.most, now)]
 
     def digest(self, path):
-        """Files of so many GiB are compared at the end instead: that takes less time."""
+        """Of what is not zero, and where: reading the holes of so many GiB would take minutes."""
+        total = hashlib.sha256()
+        with open(path, 'rb') as file:
+            for start, end in contents.extents(path):
+                for at in range(start - start % MIB, end, MIB):
+                    file.seek(at)
+                    data = file.read(MIB)
+                    if any(data):
+                        total.update(b'%d' % at + data)
+        return total.hexdigest()
 
     def drive(self, place, port):
         told = super().drive(place, port)
         values = {'own/GiB': told['values']['own'] / self.gib, 'memory': sum(self.most)}
         return {**told, 'values': values}
-
-    def finish(self, place):
-        told = super().finish(place)
-        if subprocess.run(['cmp', place.source, place.path('destination')], check=False).returncode:
-            raise Failure('the destination has other memory than the source')
-        return told
 
     def clean(self, place):
         super().clean(place)

@@ -57,7 +57,7 @@ def latency(program, size, *more):
 class Group:
     """`nodes`: 0 is the host itself. `contents`: names of memory contents; None is none."""
     nodes = 1
-    room = None             # bytes of files in memory, where /dev/shm may be too small
+    room = None             # what /dev/shm of a node may hold, if more than usual, as mount's option size has it
     contents = (None,)
     runs = False            # whether a guest that runs is needed
     notes = ()
@@ -78,6 +78,11 @@ class Group:
         for measure in ('own', 'wall'):
             for peer, mine in pairs:
                 yield Row(content, peer.name, mine.name, measure, content)
+
+    def bandwidths(self):
+        """Pairs of ib_write_bw and the session: same message sizes, queue pairs, posting lists."""
+        return [(writes(size, channels), bench.bandwidth(self.multifd, size, channels, MIB, PASSES, raw=False))
+                for size in SIZES for channels in (1, 2, 4)]
 
     def migrations(self, transport, channels, methods=('nocomp',)):
         return {(count, method): ours.Migration(self.multifd, transport, count, method)
@@ -107,9 +112,7 @@ class Bandwidth(Group):
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
-        self.pairs = [(writes(size, channels),
-                       bench.bandwidth(self.multifd, size, channels, MIB, PASSES, raw=False))
-                      for size in SIZES for channels in (1, 2, 4)]
+        self.pairs = self.bandwidths()
 
     def contenders(self, content):
         return [contender for pair in self.pairs for contender in pair]
@@ -129,7 +132,7 @@ class Latency(Group):
         self.header = latency('ib_send_lat', HEADER, '-e')
         self.read = latency('ib_read_lat', PAGE, '-e')
         self.applied = bench.applied(self.multifd, ITERATIONS)
-        self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
+        self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS, '0')
         self.syncs = [bench.sync(self.multifd, channels, ITERATIONS) for channels in (1, 4)]
 
     def contenders(self, content):
@@ -155,40 +158,39 @@ class Migration(Group):
                           for channels in (1, 4)]
         self.floor = bench.Floor(self.multifd, MIB)
         self.rdma = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
-        self.multifd = [(channels, qemu.multifd(janitor, channels, rsockets=rsockets))
+        self.sockets = [(channels, qemu.multifd(janitor, channels, rsockets=rsockets))
                         for rsockets in (False, True) for channels in (2, 4)]
 
     def contenders(self, content):
         """Ours between the peers, so that pairs are near each other in time."""
         first, second, third = self.mine.values()
-        tcp2, tcp4, rsockets2, rsockets4 = (peer for _, peer in self.multifd)
+        tcp2, tcp4, rsockets2, rsockets4 = (peer for _, peer in self.sockets)
         return [self.floor, self.rdma[0], first, self.on_demand[0], self.rdma[1], second, tcp2,
                 third, self.on_demand[1], tcp4, rsockets2, rsockets4]
 
     def rows(self, content):
         pairs = [(peer, mine) for peer in self.rdma for mine in (*self.mine.values(), *self.on_demand)]
-        pairs += [(peer, self.mine[channels, 'nocomp']) for channels, peer in self.multifd]
+        pairs += [(peer, self.mine[channels, 'nocomp']) for channels, peer in self.sockets]
         yield from self.both_times(content, pairs)
         yield Row(content, self.rdma[0].name, self.floor.name, 'own', content)
         yield Row(content, self.floor.name, self.mine[1, 'nocomp'].name, 'own', content)
 
 
 class Growth(Group):
-    """time for each GiB, and memory beside the guest's, of larger guests and of more channels, over TCP"""
-    nodes = 0
-    room = 64 << 30
+    """time for each GiB, and memory beside the guest's, of larger guests and of more channels"""
+    room = '64G'
     notes = (GROWN,)
 
     def __init__(self, job, janitor):
         super().__init__(job, janitor)
-        self.sizes = [ours.Sparse(self.multifd, 2, gib) for gib in (1, 4, 16)]
-        self.channels = [ours.Sparse(self.multifd, channels, 4) for channels in (1, 4, 16, 64)]
+        self.series = {'size': [ours.Sparse(self.multifd, 2, gib) for gib in (1, 4, 16)],
+                       'channels': [ours.Sparse(self.multifd, channels, 4) for channels in (1, 4, 16, 64)]}
 
     def contenders(self, content):
-        return self.sizes + self.channels
+        return [contender for series in self.series.values() for contender in series]
 
     def rows(self, content):
-        for what, (first, *others) in (('size', self.sizes), ('channels', self.channels)):
+        for what, (first, *others) in self.series.items():
             for measure in ('own/GiB', 'memory'):
                 for other in others:
                     yield Row(what, first.name, other.name, measure)
@@ -265,18 +267,18 @@ class Wire(Group):
         super().__init__(job, janitor)
         self.mine = list(self.migrations('rdma', (1, 4)).values())
         self.peers = [qemu.rdma(janitor, True), qemu.rdma(janitor, False)]
-        self.rates = [(writes(size, channels),
-                       bench.bandwidth(self.multifd, size, channels, MIB, PASSES, raw=False))
-                      for size, channels in ((PACKET, 1), (PACKET, 4), (PAGE, 1))]
-        self.asleep = [latency('ib_send_lat', PAGE, '-e'), latency('ib_send_lat', HEADER, '-e')]
-        self.polling = [latency('ib_write_lat', PAGE), latency('ib_send_lat', HEADER)]
-        self.acknowledged = bench.acknowledged(self.multifd, ITERATIONS)
+        self.rates = self.bandwidths()
+        self.asleep = [latency('ib_send_lat', PAGE, '-e'), latency('ib_send_lat', HEADER, '-e'),
+                       bench.acknowledged(self.multifd, ITERATIONS, '0')]
+        self.polling = [latency('ib_write_lat', PAGE), latency('ib_send_lat', HEADER),
+                        bench.acknowledged(self.multifd, ITERATIONS, '1s')]
+        self.read = latency('ib_read_lat', PAGE, '-e')
 
     def contenders(self, content):
         if content:
             return [contender for pair in zip(self.peers, self.mine) for contender in pair]
-        return [*(contender for pair in self.rates for contender in pair), *self.asleep,
-                self.acknowledged, *self.polling]
+        return [*(contender for pair in self.rates for contender in pair), self.read, *self.asleep,
+                *self.polling]
 
     def rows(self, content):
         if content:
@@ -285,9 +287,10 @@ class Wire(Group):
             return
         for peer, mine in self.rates:
             yield Row('average', peer.name, mine.name, 'rate')
-        for page, header in (self.asleep, self.polling):
+        for page, header, mine in (self.asleep, self.polling):
             there_and_back = [(page.name, 'p50', 1), (header.name, 'p50', 2)]
-            yield Row('a page, acknowledged', there_and_back, self.acknowledged.name, 'p50')
+            yield Row('a page, acknowledged', there_and_back, mine.name, 'p50')
+        yield Row('a page, acknowledged', self.read.name, self.asleep[-1].name, 'p50')
 
 
 GROUPS = {group.__name__.lower(): group

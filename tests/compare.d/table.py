@@ -4,7 +4,7 @@ from statistics import median
 
 # How a measure is compared and shown: whether more is better, its unit, its decimals.
 MEASURES = {'own': (False, 's', 3), 'wall': (False, 's', 3), 'down': (False, 's', 3), 'rate': (True, 'Gb/s', 2),
-            'own/GiB': (False, 's', 4), 'memory': (False, 'MiB', 1), 'p50': (False, 'us', 1), 'p99': (False, 'us', 1)}
+            'own/GiB': (False, 's', 4), 'memory': (False, 'MiB', 1), 'p50': (False, 'us', 1)}
 HEADINGS = ['what', 'peer', 'ours', 'measure', 'peer', 'ours', 'ratio', 'min..max', 'pairs',
             'CPU s, peer', 'CPU s, ours']
 MEANING = """\
@@ -85,8 +85,9 @@ def cpu_of(samples):
 
 
 def summary(row, side, values, samples):
-    """Of one side. Processor time is that of one program, so there is none of a sum."""
-    cpu = cpu_of(samples_of(row, side[0][0], samples)) if len(side) == 1 else [None, None]
+    """Of one side. Processor time is that of one program, so there is none of a sum, nor of half a program."""
+    is_one = len(side) == 1 and row.peer[0][0] != row.ours[0][0]
+    cpu = cpu_of(samples_of(row, side[0][0], samples)) if is_one else [None, None]
     return {'contender': name_of(side), 'cpu': cpu,
             'median': median(values.values()) if values else None}
 
