@@ -3,9 +3,10 @@
  * bandwidth.h - the two sides of `bandwidth`, which `raw` and `overhead` use too. A pass sends the
  * whole memory once; passes of the raw loop and of the session take turns.
  *
- * The source tells the sink of each pass: {"pass": N, "raw": bool, "whole": bool}, after a raw one
- * the mark "sent", and at the end {"pass": 0}. The sink answers each pass with the mark "equal",
- * once it has compared what came; over the null device nothing comes.
+ * The source tells the sink of each pass: {"pass": N, "raw": bool, "whole": bool, "warm_up": bool},
+ * after a raw one the mark "sent", and at the end {"pass": 0}. The sink answers each pass with the
+ * mark "equal", once it has compared what came; over the null device nothing comes. What either
+ * side adds to the results leaves the passes out that are for warming up.
  */
 #ifndef MULTIFD_BENCH_BANDWIDTH_H
 #define MULTIFD_BENCH_BANDWIDTH_H

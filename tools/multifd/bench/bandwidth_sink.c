@@ -14,7 +14,7 @@ struct bandwidth_sink {
     struct bench_memory memory;
     struct raw_sink *raw;
     struct session_sink session;
-    uint64_t cpu_ns; /* used in the session's passes, without checking what came */
+    uint64_t cpu_ns; /* used in measured passes of the session, without checking what came */
     uint64_t bytes;  /* received in them */
 };
 
@@ -58,15 +58,17 @@ static int receive_raw(struct bandwidth_sink *sink, struct multifd_error *err)
     return peer_expect_mark(sink->peer, "sent", err) != 0 ? -1 : raw_sink_replenish(sink->raw, err);
 }
 
-static int receive_session(struct bandwidth_sink *sink, struct multifd_error *err)
+static int receive_session(struct bandwidth_sink *sink, bool warm_up, struct multifd_error *err)
 {
     uint64_t before = session_sink_cpu_ns(&sink->session);
 
     if (session_sink_round(&sink->session, err) < 0) {
         return -1;
     }
-    sink->cpu_ns += session_sink_cpu_ns(&sink->session) - before;
-    sink->bytes += sink->memory.length;
+    if (!warm_up) {
+        sink->cpu_ns += session_sink_cpu_ns(&sink->session) - before;
+        sink->bytes += sink->memory.length;
+    }
     return 0;
 }
 
@@ -75,11 +77,12 @@ static int receive_pass(struct bandwidth_sink *sink, const json_t *order, uint64
 {
     bool whole = json_is_true(json_object_get(order, "whole"));
     bool raw = json_is_true(json_object_get(order, "raw"));
+    bool warm_up = json_is_true(json_object_get(order, "warm_up"));
 
     if ((raw && sink->raw == NULL) || (!raw && sink->session.destination == NULL)) {
         return tool_fail(err, MULTIFD_ERROR_PROTOCOL, "a pass of a kind that was not agreed on");
     }
-    if ((raw ? receive_raw(sink, err) : receive_session(sink, err)) != 0) {
+    if ((raw ? receive_raw(sink, err) : receive_session(sink, warm_up, err)) != 0) {
         return -1;
     }
     if (!sink->bench->null_device && bench_memory_check(&sink->memory, 0, pass, whole, err) != 0) {
@@ -116,8 +119,10 @@ static int receive(struct bandwidth_sink *sink, json_t *result, struct multifd_e
     if (sink->session.destination == NULL) {
         return 0;
     }
-    (void)json_object_set_new(result, "cpu_s_per_gb",
-                              json_real((double)sink->cpu_ns / (double)sink->bytes));
+    if (sink->bytes != 0) {
+        (void)json_object_set_new(result, "cpu_s_per_gb",
+                                  json_real((double)sink->cpu_ns / (double)sink->bytes));
+    }
     return session_sink_round(&sink->session, err);
 }
 

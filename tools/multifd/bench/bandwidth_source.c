@@ -144,19 +144,30 @@ static int send_counted(struct bandwidth_source *source, struct multifd_error *e
     return status;
 }
 
+/* What a pass is besides raw or the session's. */
+struct pass_kind {
+    bool warm_up; /* not in the results */
+    bool whole;   /* every byte is compared */
+};
+
+static int order_pass(const struct bandwidth_source *source, bool raw, struct pass_kind kind,
+                      struct multifd_error *err)
+{
+    return peer_send(source->peer,
+                     json_pack("{s:I, s:b, s:b, s:b}", "pass", (json_int_t)source->passes, "raw",
+                               raw, "whole", kind.whole, "warm_up", kind.warm_up),
+                     err);
+}
+
 /* One pass, checked by the other side; *gbps is its rate. */
-static int send_pass(struct bandwidth_source *source, bool raw, bool whole, double *gbps,
+static int send_pass(struct bandwidth_source *source, bool raw, struct pass_kind kind, double *gbps,
                      struct multifd_error *err)
 {
-    uint64_t pass = ++source->passes;
     uint64_t start;
     int status;
 
-    bench_memory_stamp(&source->memory, pass);
-    if (peer_send(
-            source->peer,
-            json_pack("{s:I, s:b, s:b}", "pass", (json_int_t)pass, "raw", raw, "whole", whole),
-            err) != 0) {
+    bench_memory_stamp(&source->memory, ++source->passes);
+    if (order_pass(source, raw, kind, err) != 0) {
         return -1;
     }
     start = now_ns();
@@ -169,14 +180,14 @@ static int send_pass(struct bandwidth_source *source, bool raw, bool whole, doub
 }
 
 /* Each kind of pass in its turn. */
-static int send_turn(struct bandwidth_source *source, uint64_t turn, bool whole,
+static int send_turn(struct bandwidth_source *source, uint64_t turn, struct pass_kind kind,
                      struct multifd_error *err)
 {
-    if (source->raw != NULL && send_pass(source, true, whole, &source->raw_gbps[turn], err) != 0) {
+    if (source->raw != NULL && send_pass(source, true, kind, &source->raw_gbps[turn], err) != 0) {
         return -1;
     }
     if (source->session.source != NULL) {
-        if (send_pass(source, false, whole, &source->session_gbps[turn], err) != 0) {
+        if (send_pass(source, false, kind, &source->session_gbps[turn], err) != 0) {
             return -1;
         }
         source->ratios[turn] =
@@ -188,14 +199,16 @@ static int send_turn(struct bandwidth_source *source, uint64_t turn, bool whole,
 /* The turn before the first is for warming up; the last compares every byte. */
 static int send_all(struct bandwidth_source *source, struct multifd_error *err)
 {
-    if (send_turn(source, 0, true, err) != 0) {
+    if (send_turn(source, 0, (struct pass_kind){.warm_up = true, .whole = true}, err) != 0) {
         return -1;
     }
     source->cpu_ns = 0;
     source->caller_cpu_ns = 0;
     source->slowest_gbps = 0;
     for (uint64_t turn = 0; turn < source->bench->repeat; turn++) {
-        if (send_turn(source, turn, turn + 1 == source->bench->repeat, err) != 0) {
+        struct pass_kind kind = {.whole = turn + 1 == source->bench->repeat};
+
+        if (send_turn(source, turn, kind, err) != 0) {
             return -1;
         }
     }

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* The passes of multifd bench bandwidth: what the two sides tell each other, and what they count.
+ */
+#include "check.h"
+
+#include "bench/bandwidth.h"
+#include "bench/results.h"
+#include "bench/server.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+
+enum { SECONDS = 60, ORDERS_MAX = 32, TURN_MS = 1 };
+
+/* A measurement with a look at all that the source tells the sink. */
+struct talk {
+    struct bench_case bench;
+    struct peer *client; /* the source's end; this test has the other */
+    json_t *row;
+    struct multifd_error err;
+    int status;
+    json_t *orders[ORDERS_MAX]; /* of passes, as the sink gets them */
+    size_t num_orders;
+    bool all_warm_up; /* the sink is told that no pass counts */
+};
+
+static void *run_source(void *arg)
+{
+    struct talk *talk = arg;
+
+    talk->status = bandwidth_run(&talk->bench, talk->client, talk->row, &talk->err);
+    if (talk->status == 0) {
+        json_t *answer = peer_receive(talk->client, &talk->err);
+        json_t *result = json_object_get(answer, "result");
+
+        talk->status = result == NULL ? -1 : 0;
+        (void)json_object_set(talk->row, "destination", result);
+        json_decref(answer);
+    }
+    peer_delete(&talk->client);
+    return NULL;
+}
+
+static void take_order(struct talk *talk, json_t *order)
+{
+    if (json_integer_value(json_object_get(order, "pass")) != 0) {
+        if (talk->all_warm_up) {
+            (void)json_object_set_new(order, "warm_up", json_true());
+        }
+        assert_true(talk->num_orders < ORDERS_MAX);
+        talk->orders[talk->num_orders++] = json_incref(order);
+    }
+}
+
+/* Hands on what both say until the source goes; the sink follows. */
+static void relay(struct talk *talk, struct peer *source, struct peer *sink)
+{
+    struct multifd_error err;
+    json_t *said;
+
+    for (;;) {
+        if (peer_has_sent(source, TURN_MS)) {
+            said = peer_receive(source, &err);
+            if (said == NULL) {
+                return;
+            }
+            take_order(talk, said);
+            (void)peer_send(sink, said, &err);
+        }
+        if (peer_has_sent(sink, TURN_MS)) {
+            said = peer_receive(sink, &err);
+            if (said == NULL) {
+                peer_send_error(source, &err);
+                return;
+            }
+            (void)peer_send(source, said, &err);
+        }
+    }
+}
+
+/* `options` are a JSON object with the case's. */
+static void measure(struct talk *talk, const char *options)
+{
+    json_t *choices = json_loads(options, 0, NULL);
+    struct loopback *loopback;
+    struct multifd_error err;
+    struct peer *sink;
+    pthread_t thread;
+    int fds[2];
+
+    watchdog_start(SECONDS, options);
+    talk->row = json_object();
+    assert_int_equal(bench_case_init(&talk->bench, choices, &err), 0);
+    assert_int_equal(bench_address_parse(&talk->bench.address, "rdma:127.0.0.1", &err), 0);
+    loopback = loopback_start(&talk->bench.address, &sink, &err);
+    assert_non_null(loopback);
+    assert_int_equal(peer_send(sink,
+                               json_pack("{s:s, s:s, s:o}", "measurement", "bandwidth", "transport",
+                                         "rdma", "options", choices),
+                               &err),
+                     0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    talk->client = peer_new(fds[0], &err);
+    struct peer *source = peer_new(fds[1], &err);
+    assert_int_equal(pthread_create(&thread, NULL, run_source, talk), 0);
+    relay(talk, source, sink);
+    peer_delete(&source);
+    peer_delete(&sink);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    loopback_stop(&loopback);
+    bench_case_clear(&talk->bench);
+    watchdog_stop();
+    assert_int_equal(fabric_live_objects(), 0);
+}
+
+static void measure_well(struct talk *talk, const char *options)
+{
+    measure(talk, options);
+    if (talk->status != 0) {
+        fail_msg("%s: %s", options, talk->err.message);
+    }
+}
+
+static void forget(struct talk *talk)
+{
+    for (size_t i = 0; i < talk->num_orders; i++) {
+        json_decref(talk->orders[i]);
+    }
+    json_decref(talk->row);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    fabric_reset(NULL);
+    return 0;
+}
+
+/* ---- Tests ---- */
+
+static void first_turn_is_for_warming_up(void **state)
+{
+    struct talk talk = {0};
+
+    (void)state;
+    measure_well(&talk, "{\"memory\":\"1M\",\"repeat\":\"2\",\"raw\":\"on\"}");
+    assert_int_equal(talk.num_orders, 6);
+    for (size_t i = 0; i < talk.num_orders; i++) {
+        assert_true(json_boolean_value(json_object_get(talk.orders[i], "warm_up")) == (i < 2));
+        assert_true(json_boolean_value(json_object_get(talk.orders[i], "raw")) == (i % 2 == 0));
+    }
+    assert_non_null(results_member(talk.row, "destination.cpu_s_per_gb"));
+    forget(&talk);
+}
+
+/* Where no pass counts, there is nothing to tell of. */
+static void destination_leaves_warming_up_out(void **state)
+{
+    struct talk talk = {.all_warm_up = true};
+
+    (void)state;
+    measure_well(&talk, "{\"memory\":\"1M\",\"repeat\":\"2\",\"raw\":\"off\"}");
+    assert_int_equal(talk.num_orders, 3);
+    assert_non_null(json_object_get(talk.row, "destination"));
+    assert_null(results_member(talk.row, "destination.cpu_s_per_gb"));
+    forget(&talk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(first_turn_is_for_warming_up, start),
+        cmocka_unit_test_setup(destination_leaves_warming_up_out, start),
+    };
+
+    return cmocka_run_group_tests_name("bench passes", tests, NULL, NULL);
+}
