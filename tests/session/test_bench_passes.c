@@ -166,11 +166,35 @@ static void destination_leaves_warming_up_out(void **state)
     forget(&talk);
 }
 
+/* A pass of three packets over two channels: neither can have had a part of a packet. */
+static void channels_have_whole_packets(void **state)
+{
+    struct talk talk = {0};
+    const json_t *rates;
+    long packets = 0;
+
+    (void)state;
+    measure_well(&talk, "{\"memory\":\"1536K\",\"size\":\"512K\",\"channels\":\"2\","
+                        "\"repeat\":\"1\",\"raw\":\"off\"}");
+    double all = json_number_value(json_object_get(talk.row, "average_gbps"));
+    rates = json_object_get(talk.row, "channel_gbps");
+    assert_int_equal(json_array_size(rates), 2);
+    for (size_t i = 0; i < 2; i++) {
+        double thousandths = 3e3 * json_number_value(json_array_get(rates, i)) / all + 0.5;
+
+        assert_int_equal((long)thousandths % 1000, 0);
+        packets += (long)thousandths / 1000;
+    }
+    assert_int_equal(packets, 3);
+    forget(&talk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(first_turn_is_for_warming_up, start),
         cmocka_unit_test_setup(destination_leaves_warming_up_out, start),
+        cmocka_unit_test_setup(channels_have_whole_packets, start),
     };
 
     return cmocka_run_group_tests_name("bench passes", tests, NULL, NULL);

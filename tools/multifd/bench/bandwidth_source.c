@@ -13,6 +13,13 @@
 /* A pass of the session is timed in so many parts, to see the slowest. */
 #define PARTS 16
 
+/* What the session has sent up to some point. */
+struct sent {
+    uint64_t guest_bytes;
+    uint64_t wire_bytes;
+    uint64_t *channels; /* guest bytes of each */
+};
+
 struct bandwidth_source {
     const struct bench_case *bench;
     struct peer *peer;
@@ -23,6 +30,8 @@ struct bandwidth_source {
     struct session_source session; /* its source is NULL for raw ones only */
     uint64_t cpu_ns;               /* used in measured passes of the session */
     uint64_t caller_cpu_ns;        /* that of the thread that queues pages */
+    struct sent warm_up;           /* when it was over */
+    struct sent all;               /* when the last pass was */
     double *raw_gbps;
     double *session_gbps;
     double *ratios;
@@ -72,7 +81,10 @@ static int allocate(struct bandwidth_source *source, struct multifd_error *err)
     source->raw_gbps = calloc(bench->repeat, sizeof(double));
     source->session_gbps = calloc(bench->repeat, sizeof(double));
     source->ratios = calloc(bench->repeat, sizeof(double));
-    if (source->raw_gbps == NULL || source->session_gbps == NULL || source->ratios == NULL) {
+    source->warm_up.channels = calloc(bench->channels, sizeof(uint64_t));
+    source->all.channels = calloc(bench->channels, sizeof(uint64_t));
+    if (source->raw_gbps == NULL || source->session_gbps == NULL || source->ratios == NULL ||
+        source->warm_up.channels == NULL || source->all.channels == NULL) {
         return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
     }
     if (bench_memory_map(&source->memory, bench->memory, bench->page_size, err) != 0) {
@@ -92,6 +104,8 @@ static void clear(struct bandwidth_source *source)
     free(source->raw_gbps);
     free(source->session_gbps);
     free(source->ratios);
+    free(source->warm_up.channels);
+    free(source->all.channels);
 }
 
 /* ---- Passes ---- */
@@ -196,15 +210,39 @@ static int send_turn(struct bandwidth_source *source, uint64_t turn, struct pass
     return 0;
 }
 
+static void look_at_sent(const struct bandwidth_source *source, struct sent *sent)
+{
+    struct multifd_statistics statistics;
+
+    multifd_source_statistics(source->session.source, &statistics);
+    sent->guest_bytes = statistics.guest_bytes;
+    sent->wire_bytes = statistics.wire_bytes;
+    for (unsigned i = 0; i < source->bench->channels; i++) {
+        struct multifd_channel_statistics channel = {0};
+
+        (void)multifd_source_channel_statistics(source->session.source, i, &channel);
+        sent->channels[i] = channel.guest_bytes;
+    }
+}
+
+/* What has been used and sent so far is not in the results. */
+static void end_warm_up(struct bandwidth_source *source)
+{
+    source->cpu_ns = 0;
+    source->caller_cpu_ns = 0;
+    source->slowest_gbps = 0;
+    if (source->session.source != NULL) {
+        look_at_sent(source, &source->warm_up);
+    }
+}
+
 /* The turn before the first is for warming up; the last compares every byte. */
 static int send_all(struct bandwidth_source *source, struct multifd_error *err)
 {
     if (send_turn(source, 0, (struct pass_kind){.warm_up = true, .whole = true}, err) != 0) {
         return -1;
     }
-    source->cpu_ns = 0;
-    source->caller_cpu_ns = 0;
-    source->slowest_gbps = 0;
+    end_warm_up(source);
     for (uint64_t turn = 0; turn < source->bench->repeat; turn++) {
         struct pass_kind kind = {.whole = turn + 1 == source->bench->repeat};
 
@@ -215,35 +253,44 @@ static int send_all(struct bandwidth_source *source, struct multifd_error *err)
     if (peer_send(source->peer, json_pack("{s:i}", "pass", 0), err) != 0) {
         return -1;
     }
-    return source->session.source != NULL ? session_source_finish(&source->session, err) : 0;
+    if (source->session.source == NULL) {
+        return 0;
+    }
+    look_at_sent(source, &source->all);
+    return session_source_finish(&source->session, err);
 }
 
 /* ---- Results ---- */
 
+static json_t *channel_rates(const struct bandwidth_source *source, double busy_ns)
+{
+    json_t *channels = json_array();
+
+    for (uint64_t i = 0; i < source->bench->channels; i++) {
+        uint64_t bytes = source->all.channels[i] - source->warm_up.channels[i];
+
+        (void)json_array_append_new(channels, json_real((double)bytes * 8 / busy_ns));
+    }
+    return channels;
+}
+
+static double wire_share(const struct bandwidth_source *source)
+{
+    return (double)(source->all.wire_bytes - source->warm_up.wire_bytes) /
+           (double)(source->all.guest_bytes - source->warm_up.guest_bytes);
+}
+
 static void add_session(struct bandwidth_source *source, json_t *row)
 {
     uint64_t repeat = source->bench->repeat;
-    struct multifd_statistics statistics;
-    json_t *channels = json_array();
     double busy_ns = 0;
 
-    multifd_source_statistics(source->session.source, &statistics);
     for (uint64_t i = 0; i < repeat; i++) {
         busy_ns += (double)source->memory.length * 8 / source->session_gbps[i];
     }
-    for (unsigned i = 0; i < statistics.channels; i++) {
-        struct multifd_channel_statistics channel = {0};
-
-        (void)multifd_source_channel_statistics(source->session.source, i, &channel);
-        /* Of all passes the first was for warming up. */
-        double bytes = (double)channel.guest_bytes * (double)repeat / (double)(repeat + 1);
-        (void)json_array_append_new(channels, json_real(bytes * 8 / busy_ns));
-    }
-    (void)json_object_set_new(row, "channel_gbps", channels);
+    (void)json_object_set_new(row, "channel_gbps", channel_rates(source, busy_ns));
     (void)json_object_set_new(row, "slowest_part_gbps", json_real(source->slowest_gbps));
-    (void)json_object_set_new(
-        row, "wire_share",
-        json_real((double)statistics.wire_bytes / (double)statistics.guest_bytes));
+    (void)json_object_set_new(row, "wire_share", json_real(wire_share(source)));
     double sent = (double)(source->memory.length * repeat);
     (void)json_object_set_new(row, "source_cpu_s_per_gb", json_real((double)source->cpu_ns / sent));
     (void)json_object_set_new(row, "caller_cpu_s_per_gb",
