@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-enum { SECONDS = 60, ORDERS_MAX = 32, TURN_MS = 1 };
+enum { SECONDS = 60, ORDERS_MAX = 32, TURN_MS = 1, PAGE = 4096, STAMP = 16 };
 
 /* A measurement with a look at all that the source tells the sink. */
 struct talk {
@@ -19,7 +19,8 @@ struct talk {
     json_t *row;
     struct multifd_error err;
     int status;
-    json_t *orders[ORDERS_MAX]; /* of passes, as the sink gets them */
+    struct multifd_error reason; /* the sink's, why it has failed */
+    json_t *orders[ORDERS_MAX];  /* of passes, as the sink gets them */
     size_t num_orders;
     bool all_warm_up; /* the sink is told that no pass counts */
 };
@@ -68,13 +69,24 @@ static void relay(struct talk *talk, struct peer *source, struct peer *sink)
             (void)peer_send(sink, said, &err);
         }
         if (peer_has_sent(sink, TURN_MS)) {
-            said = peer_receive(sink, &err);
+            said = peer_receive(sink, &talk->reason);
             if (said == NULL) {
-                peer_send_error(source, &err);
+                peer_send_error(source, &talk->reason);
                 return;
             }
             (void)peer_send(source, said, &err);
         }
+    }
+}
+
+/* The session may have failed before the sink came to say why. */
+static void wait_for_reason(struct talk *talk, struct peer *sink)
+{
+    json_t *said;
+
+    while (talk->status != 0 && talk->reason.code == MULTIFD_OK &&
+           (said = peer_receive(sink, &talk->reason)) != NULL) {
+        json_decref(said);
     }
 }
 
@@ -105,8 +117,9 @@ static void measure(struct talk *talk, const char *options)
     assert_int_equal(pthread_create(&thread, NULL, run_source, talk), 0);
     relay(talk, source, sink);
     peer_delete(&source);
-    peer_delete(&sink);
     assert_int_equal(pthread_join(thread, NULL), 0);
+    wait_for_reason(talk, sink);
+    peer_delete(&sink);
     loopback_stop(&loopback);
     bench_case_clear(&talk->bench);
     watchdog_stop();
@@ -189,12 +202,59 @@ static void channels_have_whole_packets(void **state)
     forget(&talk);
 }
 
+/* Of each page of a pass the stamp arrives only; the rest stays as it is at the destination. */
+struct loss {
+    uint64_t pass;
+    uint8_t kept[PAGE];
+};
+
+static void lose_pages(void *opaque, const struct fabric_write *write)
+{
+    struct loss *loss = opaque;
+    uint8_t *page = (uint8_t *)(uintptr_t)write->address; /* both sides are in this process */
+    uint64_t pass;
+
+    memcpy(&pass, write->bytes, sizeof(pass));
+    if (write->length != PAGE || pass != loss->pass) {
+        return;
+    }
+    if (write->delivered) {
+        memcpy(page + STAMP, loss->kept + STAMP, PAGE - STAMP);
+    } else {
+        memcpy(loss->kept, page, PAGE);
+    }
+}
+
+/* Of the passes, all of which have every byte compared, every one: raw and the session's. */
+static void pages_that_do_not_move_are_noticed(void **state)
+{
+    (void)state;
+    for (uint64_t pass = 1; pass <= 4; pass++) {
+        struct loss loss = {.pass = pass};
+        struct talk talk = {0};
+        char expected[64];
+
+        fabric_reset(NULL);
+        fabric_on_write(lose_pages, &loss);
+        measure(&talk, "{\"memory\":\"1M\",\"size\":\"4K\",\"channels\":\"1\","
+                       "\"repeat\":\"1\",\"raw\":\"on\"}");
+        assert_int_equal(talk.status, -1);
+        (void)snprintf(expected, sizeof(expected), "is not what was sent in pass %d", (int)pass);
+        if (strstr(talk.reason.message, expected) == NULL) {
+            fail_msg("%s", talk.reason.message);
+        }
+        forget(&talk);
+    }
+    fabric_on_write(NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(first_turn_is_for_warming_up, start),
         cmocka_unit_test_setup(destination_leaves_warming_up_out, start),
         cmocka_unit_test_setup(channels_have_whole_packets, start),
+        cmocka_unit_test_setup(pages_that_do_not_move_are_noticed, start),
     };
 
     return cmocka_run_group_tests_name("bench passes", tests, NULL, NULL);

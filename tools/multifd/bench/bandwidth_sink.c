@@ -75,17 +75,20 @@ static int receive_session(struct bandwidth_sink *sink, bool warm_up, struct mul
 static int receive_pass(struct bandwidth_sink *sink, const json_t *order, uint64_t pass,
                         struct multifd_error *err)
 {
-    bool whole = json_is_true(json_object_get(order, "whole"));
     bool raw = json_is_true(json_object_get(order, "raw"));
     bool warm_up = json_is_true(json_object_get(order, "warm_up"));
+    uint64_t seed;
 
+    if (peer_number(order, "seed", 0, INT64_MAX, &seed, err) != 0) {
+        return -1;
+    }
     if ((raw && sink->raw == NULL) || (!raw && sink->session.destination == NULL)) {
         return tool_fail(err, MULTIFD_ERROR_PROTOCOL, "a pass of a kind that was not agreed on");
     }
     if ((raw ? receive_raw(sink, err) : receive_session(sink, warm_up, err)) != 0) {
         return -1;
     }
-    if (!sink->bench->null_device && bench_memory_check(&sink->memory, 0, pass, whole, err) != 0) {
+    if (!sink->bench->null_device && bench_memory_check(&sink->memory, seed, pass, err) != 0) {
         return -1;
     }
     return peer_send_mark(sink->peer, "equal", err);

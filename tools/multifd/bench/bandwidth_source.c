@@ -26,6 +26,7 @@ struct bandwidth_source {
     struct bench_memory memory;
     uint64_t *order;
     uint64_t passes;
+    uint64_t contents;             /* that the memory has had */
     struct raw_source *raw;        /* NULL for passes of the session only */
     struct session_source session; /* its source is NULL for raw ones only */
     uint64_t cpu_ns;               /* used in measured passes of the session */
@@ -90,7 +91,6 @@ static int allocate(struct bandwidth_source *source, struct multifd_error *err)
     if (bench_memory_map(&source->memory, bench->memory, bench->page_size, err) != 0) {
         return -1;
     }
-    bench_memory_fill(&source->memory, 0);
     source->order = bench_memory_order(&source->memory, run, err);
     return source->order == NULL ? -1 : 0;
 }
@@ -161,15 +161,22 @@ static int send_counted(struct bandwidth_source *source, struct multifd_error *e
 /* What a pass is besides raw or the session's. */
 struct pass_kind {
     bool warm_up; /* not in the results */
-    bool whole;   /* every byte is compared */
+    bool whole;   /* every byte is compared, with content that no pass had before */
 };
 
-static int order_pass(const struct bandwidth_source *source, bool raw, struct pass_kind kind,
-                      struct multifd_error *err)
+/* What the pass is to move, and the other side told of it: nothing that is timed. */
+static int prepare_pass(struct bandwidth_source *source, bool raw, struct pass_kind kind,
+                        struct multifd_error *err)
 {
+    uint64_t seed = kind.whole ? ++source->contents : 0;
+
+    if (kind.whole) {
+        bench_memory_fill(&source->memory, seed);
+    }
+    bench_memory_stamp(&source->memory, ++source->passes);
     return peer_send(source->peer,
-                     json_pack("{s:I, s:b, s:b, s:b}", "pass", (json_int_t)source->passes, "raw",
-                               raw, "whole", kind.whole, "warm_up", kind.warm_up),
+                     json_pack("{s:I, s:b, s:I, s:b}", "pass", (json_int_t)source->passes, "raw",
+                               raw, "seed", (json_int_t)seed, "warm_up", kind.warm_up),
                      err);
 }
 
@@ -180,8 +187,7 @@ static int send_pass(struct bandwidth_source *source, bool raw, struct pass_kind
     uint64_t start;
     int status;
 
-    bench_memory_stamp(&source->memory, ++source->passes);
-    if (order_pass(source, raw, kind, err) != 0) {
+    if (prepare_pass(source, raw, kind, err) != 0) {
         return -1;
     }
     start = now_ns();

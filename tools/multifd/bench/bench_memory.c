@@ -11,6 +11,9 @@
 
 #define STAMP_WORDS 2u
 
+#define FRESH    0xff
+#define REPEATED (FRESH - 1)
+
 int bench_memory_map(struct bench_memory *memory, uint64_t length, uint64_t page_size,
                      struct multifd_error *err)
 {
@@ -20,7 +23,7 @@ int bench_memory_map(struct bench_memory *memory, uint64_t length, uint64_t page
         return tool_fail(err, MULTIFD_ERROR_SYSTEM, "mmap of %llu bytes: %s",
                          (unsigned long long)length, strerror(errno));
     }
-    memset(bytes, 0xff, length);
+    memset(bytes, FRESH, length);
     *memory = (struct bench_memory){.bytes = bytes, .length = length, .page_size = page_size};
     return 0;
 }
@@ -44,13 +47,16 @@ static uint64_t next_word(uint64_t *state)
 
 static void fill_page(uint64_t *words, uint64_t page_size, uint64_t offset, uint64_t seed)
 {
-    uint64_t state = (offset / page_size + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (seed + 1);
+    uint64_t page = offset / page_size;
+    uint64_t state =
+        (page + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (seed + 1) * UINT64_C(0xbf58476d1ce4e5b9);
     uint64_t num = page_size / sizeof(*words);
 
     for (uint64_t i = 0; i < num / 2; i++) {
         words[i] = next_word(&state);
     }
-    memset(words + num / 2, 0x5a, page_size / 2);
+    /* Neither 0 nor what fresh memory has, and another one for every seed up to REPEATED. */
+    memset(words + num / 2, (int)(1 + (page + seed) % REPEATED), page_size / 2);
 }
 
 static uint64_t *page_at(const struct bench_memory *memory, uint64_t offset)
@@ -83,7 +89,7 @@ static bool rest_is_filled(const struct bench_memory *memory, uint64_t offset, u
                   memory->page_size - stamp) == 0;
 }
 
-int bench_memory_check(const struct bench_memory *memory, uint64_t seed, uint64_t pass, bool whole,
+int bench_memory_check(const struct bench_memory *memory, uint64_t seed, uint64_t pass,
                        struct multifd_error *err)
 {
     uint64_t *expected = malloc(memory->page_size);
@@ -96,7 +102,7 @@ int bench_memory_check(const struct bench_memory *memory, uint64_t seed, uint64_
         const uint64_t *page = page_at(memory, offset);
 
         if (page[0] != pass || page[1] != ~offset ||
-            (whole && !rest_is_filled(memory, offset, seed, expected))) {
+            (seed != 0 && !rest_is_filled(memory, offset, seed, expected))) {
             status = tool_fail(err, MULTIFD_ERROR_VERIFY,
                                "the page at offset %llu is not what was sent in pass %llu",
                                (unsigned long long)offset, (unsigned long long)pass);

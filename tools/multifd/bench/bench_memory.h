@@ -16,7 +16,10 @@ struct bench_memory {
     uint64_t page_size;
 };
 
-/* Maps memory and touches all of it, so that no page fault is measured. */
+/*
+ * Maps memory and touches all of it, so that no page fault is measured. What it holds then is what
+ * no fill makes, with any seed.
+ */
 int bench_memory_map(struct bench_memory *memory, uint64_t length, uint64_t page_size,
                      struct multifd_error *err);
 
@@ -25,7 +28,8 @@ void bench_memory_unmap(struct bench_memory *memory);
 
 /*
  * Fills all pages with what a general compressor makes about half as large, of `seed`: half noise,
- * half one byte again and again. No page is zero.
+ * half one byte again and again. No page is zero, and with another seed, of up to 254, no word of
+ * a page is the same.
  */
 void bench_memory_fill(const struct bench_memory *memory, uint64_t seed);
 
@@ -33,10 +37,10 @@ void bench_memory_fill(const struct bench_memory *memory, uint64_t seed);
 void bench_memory_stamp(const struct bench_memory *memory, uint64_t pass);
 
 /*
- * Whether every page is stamped for `pass`; with `whole` also, whether it is otherwise as filled of
- * `seed`.
+ * Whether every page is stamped for `pass`, and otherwise as filled of `seed`; with seed 0 whether
+ * it is stamped only.
  */
-int bench_memory_check(const struct bench_memory *memory, uint64_t seed, uint64_t pass, bool whole,
+int bench_memory_check(const struct bench_memory *memory, uint64_t seed, uint64_t pass,
                        struct multifd_error *err);
 
 /*
