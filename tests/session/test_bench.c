@@ -211,6 +211,51 @@ static void rounds_of_sessions(void **state)
     json_decref(rows);
 }
 
+/* Of runs of two pages: the second one, from some round on. */
+struct loss {
+    uint64_t round;
+    uint8_t kept[8192];
+};
+
+static void lose_second_page(void *opaque, const struct fabric_write *write)
+{
+    struct loss *loss = opaque;
+    uint8_t *pages = (uint8_t *)(uintptr_t)write->address; /* both sides are in this process */
+    uint64_t round;
+
+    memcpy(&round, write->bytes + sizeof(round), sizeof(round));
+    if (write->length != sizeof(loss->kept) || round < loss->round) {
+        return;
+    }
+    if (write->delivered) {
+        memcpy(pages + 4096, loss->kept + 4096, 4096);
+    } else {
+        memcpy(loss->kept, pages, sizeof(loss->kept));
+    }
+}
+
+/* In the first round, after the one that fills the memory, and in the last. */
+static void pages_lost_in_a_round_are_noticed(void **state)
+{
+    static const uint64_t rounds[] = {1, 129, 140};
+    static const char *const lines[] = {"latency -s 8K -q 1 --memory 1M -n 40",
+                                        "sync --load 2 -q 1 --memory 1M -n 40"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rounds) * COUNT_OF(lines); i++) {
+        struct loss loss = {.round = rounds[i / COUNT_OF(lines)]};
+
+        fabric_reset(NULL);
+        fabric_on_write(lose_second_page, &loss);
+        struct outcome outcome = run(lines[i % COUNT_OF(lines)]);
+        assert_int_equal(outcome.status, -1);
+        assert_non_null(strstr(outcome.err.message, "is not what was sent in round"));
+        assert_int_equal(fabric_live_objects(), 0);
+        json_decref(outcome.rows);
+    }
+    fabric_on_write(NULL, NULL);
+}
+
 /* It would wait for the source's channels without end: the watchdog tells. */
 static void server_whose_client_goes_before_its_session(void **state)
 {
@@ -280,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(damaged_messages_are_noticed, start),
         cmocka_unit_test_setup(bandwidth_beside_the_raw_loop, start),
         cmocka_unit_test_setup(rounds_of_sessions, start),
+        cmocka_unit_test_setup(pages_lost_in_a_round_are_noticed, start),
         cmocka_unit_test_setup(server_whose_client_goes_before_its_session, start),
         cmocka_unit_test_setup(registration_by_pieces, start),
         cmocka_unit_test_setup(registration_that_fails_leaves_nothing, start),

@@ -79,8 +79,8 @@ void bench_memory_stamp(const struct bench_memory *memory, uint64_t pass)
     }
 }
 
-static bool rest_is_filled(const struct bench_memory *memory, uint64_t offset, uint64_t seed,
-                           uint64_t *expected)
+bool bench_memory_is_filled(const struct bench_memory *memory, uint64_t offset, uint64_t seed,
+                            uint64_t *expected)
 {
     size_t stamp = STAMP_WORDS * sizeof(*expected);
 
@@ -102,7 +102,7 @@ int bench_memory_check(const struct bench_memory *memory, uint64_t seed, uint64_
         const uint64_t *page = page_at(memory, offset);
 
         if (page[0] != pass || page[1] != ~offset ||
-            (seed != 0 && !rest_is_filled(memory, offset, seed, expected))) {
+            (seed != 0 && !bench_memory_is_filled(memory, offset, seed, expected))) {
             status = tool_fail(err, MULTIFD_ERROR_VERIFY,
                                "the page at offset %llu is not what was sent in pass %llu",
                                (unsigned long long)offset, (unsigned long long)pass);

@@ -37,6 +37,13 @@ void bench_memory_fill(const struct bench_memory *memory, uint64_t seed);
 void bench_memory_stamp(const struct bench_memory *memory, uint64_t pass);
 
 /*
+ * Whether the page at `offset` is as filled of `seed`, but for what a stamp has changed of it.
+ * `expected` has room for a page.
+ */
+bool bench_memory_is_filled(const struct bench_memory *memory, uint64_t offset, uint64_t seed,
+                            uint64_t *expected);
+
+/*
  * Whether every page is stamped for `pass`, and otherwise as filled of `seed`; with seed 0 whether
  * it is stamped only.
  */

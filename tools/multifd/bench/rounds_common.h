@@ -9,6 +9,9 @@
 /* Rounds that are not counted. */
 #define ROUNDS_WARM_UP 100
 
+/* Of what the source's memory is filled with; the destination's is fresh. */
+#define ROUNDS_SEED 1
+
 /* Most samples of a run that is limited by time. */
 #define ROUNDS_ROOM 1000000
 
@@ -22,6 +25,18 @@ static inline uint64_t rounds_offset(const struct bench_memory *memory, uint64_t
                                      uint64_t round)
 {
     return bytes == 0 ? 0 : round % (memory->length / bytes) * bytes;
+}
+
+/* What stands at the beginning of each page of a round, in place of a stamp for a pass. */
+struct rounds_stamp {
+    uint64_t start; /* when the round began, in its first page */
+    uint64_t round; /* counted from 1 */
+};
+
+static inline struct rounds_stamp *rounds_stamp_at(const struct bench_memory *memory,
+                                                   uint64_t offset)
+{
+    return (struct rounds_stamp *)(void *)(memory->bytes + offset);
 }
 
 #endif

@@ -2,11 +2,12 @@
 #include "rounds.h"
 
 #include "clocks.h"
+#include "fail.h"
 #include "rounds_common.h"
 #include "samples.h"
 #include "session_sink.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 struct rounds_sink {
     const struct bench_case *bench;
@@ -37,24 +38,58 @@ static int accept_source(struct rounds_sink *sink, struct multifd_error *err)
 /* How long the round's pages have taken, by the time that stands in the first. */
 static void take_sample(struct rounds_sink *sink, uint64_t round)
 {
-    uint64_t start;
+    uint64_t first = rounds_offset(&sink->memory, sink->bytes, round);
 
-    memcpy(&start, sink->memory.bytes + rounds_offset(&sink->memory, sink->bytes, round),
-           sizeof(start));
-    samples_add(sink->samples, now_ns() - start);
+    samples_add(sink->samples, now_ns() - rounds_stamp_at(&sink->memory, first)->start);
+}
+
+/* `expected` has room for a page. */
+static int check_round(const struct rounds_sink *sink, uint64_t round, uint64_t *expected,
+                       struct multifd_error *err)
+{
+    const struct bench_memory *memory = &sink->memory;
+    uint64_t first = rounds_offset(memory, sink->bytes, round);
+
+    for (uint64_t offset = first; offset < first + sink->bytes; offset += memory->page_size) {
+        if (rounds_stamp_at(memory, offset)->round != round + 1 ||
+            !bench_memory_is_filled(memory, offset, ROUNDS_SEED, expected)) {
+            return tool_fail(err, MULTIFD_ERROR_VERIFY,
+                             "the page at offset %llu is not what was sent in round %llu",
+                             (unsigned long long)offset, (unsigned long long)round);
+        }
+    }
+    return 0;
+}
+
+/* Of `rounds` those whose pages no later one has replaced. */
+static int check_rounds(const struct rounds_sink *sink, uint64_t rounds, struct multifd_error *err)
+{
+    uint64_t places = sink->bytes == 0 ? 0 : sink->memory.length / sink->bytes;
+    uint64_t *expected = malloc(sink->memory.page_size);
+    int status = 0;
+
+    if (expected == NULL) {
+        return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
+    }
+    for (uint64_t i = 1; status == 0 && i <= places && i <= rounds; i++) {
+        status = check_round(sink, rounds - i, expected, err);
+    }
+    free(expected);
+    return status;
 }
 
 static int receive(struct rounds_sink *sink, struct multifd_error *err)
 {
     bool timed = sink->bench->same_host && sink->bytes != 0;
+    uint64_t round;
     int status;
 
-    for (uint64_t round = 0; (status = session_sink_round(&sink->session, err)) > 0; round++) {
+    for (round = 0; (status = session_sink_round(&sink->session, err)) > 0; round++) {
         if (timed && round >= ROUNDS_WARM_UP) {
             take_sample(sink, round);
         }
     }
-    return status;
+    return status != 0 ? status : check_rounds(sink, round, err);
 }
 
 int rounds_serve(const struct bench_case *bench, struct peer *peer, json_t *result,

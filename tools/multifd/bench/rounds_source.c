@@ -7,8 +7,6 @@
 #include "samples.h"
 #include "session_source.h"
 
-#include <string.h>
-
 struct rounds_source {
     const struct bench_case *bench;
     struct peer *peer;
@@ -34,13 +32,22 @@ static int connect_sink(struct rounds_source *source, struct multifd_error *err)
                                              (uint16_t)port, err);
 }
 
+static void stamp_pages(const struct rounds_source *source, uint64_t round)
+{
+    uint64_t first = rounds_offset(&source->memory, source->bytes, round);
+
+    for (uint64_t done = 0; done < source->bytes; done += source->memory.page_size) {
+        rounds_stamp_at(&source->memory, first + done)->round = round + 1;
+    }
+}
+
 static int queue_pages(struct rounds_source *source, uint64_t round, uint64_t start,
                        struct multifd_error *err)
 {
     uint64_t first = rounds_offset(&source->memory, source->bytes, round);
 
     if (source->bytes != 0) {
-        memcpy(source->memory.bytes + first, &start, sizeof(start));
+        rounds_stamp_at(&source->memory, first)->start = start;
     }
     for (uint64_t done = 0; done < source->bytes; done += source->memory.page_size) {
         if (multifd_queue_page(source->session.source, source->session.block, first + done, err) !=
@@ -53,8 +60,10 @@ static int queue_pages(struct rounds_source *source, uint64_t round, uint64_t st
 
 static int do_round(struct rounds_source *source, uint64_t round, struct multifd_error *err)
 {
-    uint64_t start = now_ns();
+    uint64_t start;
 
+    stamp_pages(source, round);
+    start = now_ns();
     if (queue_pages(source, round, start, err) != 0) {
         return -1;
     }
@@ -90,6 +99,17 @@ static int do_rounds(struct rounds_source *source, struct multifd_error *err)
     return session_source_finish(&source->session, err);
 }
 
+static int map_memory(struct rounds_source *source, struct multifd_error *err)
+{
+    const struct bench_case *bench = source->bench;
+
+    if (bench_memory_map(&source->memory, bench->memory, bench->page_size, err) != 0) {
+        return -1;
+    }
+    bench_memory_fill(&source->memory, ROUNDS_SEED);
+    return 0;
+}
+
 static int run(struct rounds_source *source, const char *name, json_t *row,
                struct multifd_error *err)
 {
@@ -97,9 +117,8 @@ static int run(struct rounds_source *source, const char *name, json_t *row,
     int status = -1;
 
     source->samples = samples_new(rounds_room(bench), err);
-    if (source->samples != NULL &&
-        bench_memory_map(&source->memory, bench->memory, bench->page_size, err) == 0 &&
-        connect_sink(source, err) == 0 && do_rounds(source, err) == 0) {
+    if (source->samples != NULL && map_memory(source, err) == 0 && connect_sink(source, err) == 0 &&
+        do_rounds(source, err) == 0) {
         status = json_object_set_new(row, name, samples_json(source->samples)) == 0
                      ? 0
                      : tool_fail(err, MULTIFD_ERROR_SYSTEM, "no samples");
