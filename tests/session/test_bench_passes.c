@@ -202,6 +202,22 @@ static void channels_have_whole_packets(void **state)
     forget(&talk);
 }
 
+/* Half of each page is noise, which goes over the wire, with little else. */
+static void wire_has_its_own_rate(void **state)
+{
+    struct talk talk = {0};
+
+    (void)state;
+    measure_well(&talk, "{\"memory\":\"1M\",\"repeat\":\"2\",\"raw\":\"off\","
+                        "\"method\":\"zstd\"}");
+    double share = json_number_value(json_object_get(talk.row, "wire_share"));
+    double guest = json_number_value(results_member(talk.row, "session_gbps.max"));
+    double wire = json_number_value(results_member(talk.row, "wire_gbps.max"));
+    assert_true(share > 0.5 && share < 0.6);
+    assert_true(wire > 0.99 * share * guest && wire < 1.01 * share * guest);
+    forget(&talk);
+}
+
 /* Of each page of a pass the stamp arrives only; the rest stays as it is at the destination. */
 struct loss {
     uint64_t pass;
@@ -254,6 +270,7 @@ int main(void)
         cmocka_unit_test_setup(first_turn_is_for_warming_up, start),
         cmocka_unit_test_setup(destination_leaves_warming_up_out, start),
         cmocka_unit_test_setup(channels_have_whole_packets, start),
+        cmocka_unit_test_setup(wire_has_its_own_rate, start),
         cmocka_unit_test_setup(pages_that_do_not_move_are_noticed, start),
     };
 

@@ -35,6 +35,8 @@ struct bandwidth_source {
     struct sent all;               /* when the last pass was */
     double *raw_gbps;
     double *session_gbps;
+    double *wire_gbps;   /* of the same passes */
+    uint64_t wire_bytes; /* of the session's last pass */
     double *ratios;
     double slowest_gbps; /* of any part of a measured pass */
 };
@@ -69,6 +71,24 @@ static int connect_all(struct bandwidth_source *source, bool raw, bool session,
                    : 0;
 }
 
+static int allocate_figures(struct bandwidth_source *source, struct multifd_error *err)
+{
+    const struct bench_case *bench = source->bench;
+
+    source->raw_gbps = calloc(bench->repeat, sizeof(double));
+    source->session_gbps = calloc(bench->repeat, sizeof(double));
+    source->wire_gbps = calloc(bench->repeat, sizeof(double));
+    source->ratios = calloc(bench->repeat, sizeof(double));
+    source->warm_up.channels = calloc(bench->channels, sizeof(uint64_t));
+    source->all.channels = calloc(bench->channels, sizeof(uint64_t));
+    if (source->raw_gbps == NULL || source->session_gbps == NULL || source->wire_gbps == NULL ||
+        source->ratios == NULL || source->warm_up.channels == NULL ||
+        source->all.channels == NULL) {
+        return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
+    }
+    return 0;
+}
+
 static int allocate(struct bandwidth_source *source, struct multifd_error *err)
 {
     const struct bench_case *bench = source->bench;
@@ -79,16 +99,8 @@ static int allocate(struct bandwidth_source *source, struct multifd_error *err)
                          "option size: not a multiple of the page size (%llu)",
                          (unsigned long long)bench->page_size);
     }
-    source->raw_gbps = calloc(bench->repeat, sizeof(double));
-    source->session_gbps = calloc(bench->repeat, sizeof(double));
-    source->ratios = calloc(bench->repeat, sizeof(double));
-    source->warm_up.channels = calloc(bench->channels, sizeof(uint64_t));
-    source->all.channels = calloc(bench->channels, sizeof(uint64_t));
-    if (source->raw_gbps == NULL || source->session_gbps == NULL || source->ratios == NULL ||
-        source->warm_up.channels == NULL || source->all.channels == NULL) {
-        return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
-    }
-    if (bench_memory_map(&source->memory, bench->memory, bench->page_size, err) != 0) {
+    if (allocate_figures(source, err) != 0 ||
+        bench_memory_map(&source->memory, bench->memory, bench->page_size, err) != 0) {
         return -1;
     }
     source->order = bench_memory_order(&source->memory, run, err);
@@ -103,6 +115,7 @@ static void clear(struct bandwidth_source *source)
     free(source->order);
     free(source->raw_gbps);
     free(source->session_gbps);
+    free(source->wire_gbps);
     free(source->ratios);
     free(source->warm_up.channels);
     free(source->all.channels);
@@ -151,8 +164,10 @@ static int send_counted(struct bandwidth_source *source, struct multifd_error *e
 {
     uint64_t caller = thread_cpu_ns();
     uint64_t all = session_source_cpu_ns(&source->session);
+    uint64_t wire = session_source_wire_bytes(&source->session);
     int status = send_session(source, err);
 
+    source->wire_bytes = session_source_wire_bytes(&source->session) - wire;
     source->cpu_ns += session_source_cpu_ns(&source->session) - all;
     source->caller_cpu_ns += thread_cpu_ns() - caller;
     return status;
@@ -210,6 +225,8 @@ static int send_turn(struct bandwidth_source *source, uint64_t turn, struct pass
         if (send_pass(source, false, kind, &source->session_gbps[turn], err) != 0) {
             return -1;
         }
+        source->wire_gbps[turn] =
+            source->session_gbps[turn] * (double)source->wire_bytes / (double)source->memory.length;
         source->ratios[turn] =
             source->raw != NULL ? source->session_gbps[turn] / source->raw_gbps[turn] : 0;
     }
@@ -303,6 +320,7 @@ static void add_session(struct bandwidth_source *source, json_t *row)
                               json_real((double)source->caller_cpu_ns / sent));
     (void)json_object_set_new(row, "average_gbps", json_real(sent * 8 / busy_ns));
     (void)json_object_set_new(row, "session_gbps", spread_json(source->session_gbps, repeat));
+    (void)json_object_set_new(row, "wire_gbps", spread_json(source->wire_gbps, repeat));
     if (source->raw != NULL) {
         (void)json_object_set_new(row, "ratio", spread_json(source->ratios, repeat));
     }

@@ -31,14 +31,14 @@ static const struct column bandwidth_columns[] = {
     {"window", "options.window", COLUMN_TEXT},
     {"method", "options.method", COLUMN_TEXT},
     {"Gb/s", "session_gbps.median", COLUMN_GBPS},
-    {"slowest 1/16", "slowest_part_gbps", COLUMN_GBPS},
-    {"wire share", "wire_share", COLUMN_RATIO},
+    {"wire Gb/s", "wire_gbps.median", COLUMN_GBPS},
+    {"lowest", "slowest_part_gbps", COLUMN_GBPS},
     {"raw Gb/s", "raw_gbps.median", COLUMN_GBPS},
     {"of raw", "ratio.median", COLUMN_RATIO},
     {"from", "ratio.min", COLUMN_RATIO},
     {"to", "ratio.max", COLUMN_RATIO},
     {"CPU s/GB", "source_cpu_s_per_gb", COLUMN_SECONDS},
-    {"at destination", "destination.cpu_s_per_gb", COLUMN_SECONDS},
+    {"destination", "destination.cpu_s_per_gb", COLUMN_SECONDS},
     {.heading = NULL},
 };
 
@@ -50,10 +50,10 @@ static const struct measurement bandwidth = {
         "512K whole packets. Over RDMA the bare verbs loop sends the same memory in turn with the\n"
         "session (--raw=off: not); \"of raw\" is the median of the ratios in turns, with the "
         "lowest\n"
-        "and the highest. \"slowest 1/16\" is the rate in the slowest of 16 parts of a pass, "
-        "\"wire\n"
-        "share\" the bytes on the wire for each byte of the guest. An option may have several\n"
-        "values, joined by commas: all combinations are measured.\n",
+        "and the highest. \"lowest\" is the rate in the slowest of 16 parts of a pass, \"wire "
+        "Gb/s\"\n"
+        "what was on the wire of it: packets' headers, and pages as the method has made them. An\n"
+        "option may have several values, joined by commas: all combinations are measured.\n",
     .options = bandwidth_options,
     .initials = bandwidth_initials,
     .sweep = &sweep_of_runs,

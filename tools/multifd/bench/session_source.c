@@ -36,3 +36,11 @@ uint64_t session_source_cpu_ns(const struct session_source *end)
     multifd_source_statistics(end->source, &statistics);
     return statistics.cpu_ns + thread_cpu_ns();
 }
+
+uint64_t session_source_wire_bytes(const struct session_source *end)
+{
+    struct multifd_statistics statistics;
+
+    multifd_source_statistics(end->source, &statistics);
+    return statistics.wire_bytes;
+}

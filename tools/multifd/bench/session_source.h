@@ -25,4 +25,7 @@ void session_source_close(struct session_source *end);
 /* CPU time that this side has used: the session's threads and the calling one. */
 uint64_t session_source_cpu_ns(const struct session_source *end);
 
+/* Bytes that were handed to the transport so far, headers and payloads. */
+uint64_t session_source_wire_bytes(const struct session_source *end);
+
 #endif
