@@ -8,9 +8,10 @@
 #include "bench/results.h"
 #include "bench/server.h"
 
+#include <pthread.h>
 #include <sched.h>
 
-enum { SECONDS = 60, WORDS_MAX = 24, LINE_MAX_BYTES = 256 };
+enum { SECONDS = 60, WORDS_MAX = 40, LINE_MAX_BYTES = 256 };
 
 struct outcome {
     json_t *rows;
@@ -97,6 +98,56 @@ static int start_on_all_processors(void **state)
     fabric_reset(NULL);
     return 0;
 }
+
+/* ---- What queue pairs are brought up with ---- */
+
+int __real_ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask);
+int __wrap_ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask);
+
+enum { QUEUE_PAIRS_MAX = 16 };
+
+static struct {
+    pthread_mutex_t lock; /* both sides bring theirs up */
+    struct ibv_qp_attr ready_to_receive[QUEUE_PAIRS_MAX];
+    struct ibv_qp_attr ready_to_send[QUEUE_PAIRS_MAX];
+    size_t receivers;
+    size_t senders;
+} seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+int __wrap_ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
+{
+    (void)pthread_mutex_lock(&seen.lock);
+    if ((mask & IBV_QP_PATH_MTU) != 0 && seen.receivers < QUEUE_PAIRS_MAX) {
+        seen.ready_to_receive[seen.receivers++] = *attr;
+    }
+    if ((mask & IBV_QP_RETRY_CNT) != 0 && seen.senders < QUEUE_PAIRS_MAX) {
+        seen.ready_to_send[seen.senders++] = *attr;
+    }
+    (void)pthread_mutex_unlock(&seen.lock);
+    return __real_ibv_modify_qp(qp, attr, mask);
+}
+
+/* All of them, of both sides, as the options below say. */
+static void assert_queue_pairs(size_t count)
+{
+    assert_int_equal(seen.receivers, count);
+    assert_int_equal(seen.senders, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct ibv_qp_attr *receive = &seen.ready_to_receive[i];
+        const struct ibv_qp_attr *send = &seen.ready_to_send[i];
+
+        assert_int_equal(receive->path_mtu, IBV_MTU_1024);
+        assert_int_equal(receive->ah_attr.sl, 3);
+        assert_int_equal(receive->ah_attr.grh.traffic_class, 32);
+        assert_int_equal(receive->min_rnr_timer, 14);
+        assert_int_equal(send->timeout, 9);
+        assert_int_equal(send->retry_cnt, 2);
+    }
+}
+
+#define DEVICE_OPTIONS                                                                             \
+    " -m 1024 --sl 3 --tclass 32 --rnr-timer 14 --qp-timeout 9 --retry-count 2"                    \
+    " -d fabric0 -i 1 -x 1"
 
 /* ---- Tests ---- */
 
@@ -196,6 +247,75 @@ static void bandwidth_beside_the_raw_loop(void **state)
     rows = run_well("raw -s 4K -l 0,1,7 -q 3 --memory 1M --repeat 1", 3);
     assert_true(number_at(json_array_get(rows, 2), "raw_gbps.median") > 0);
     json_decref(rows);
+}
+
+/* A session and the raw loop beside it, the raw loop by itself, and the round trips. */
+static void all_links_obey_the_device_options(void **state)
+{
+    static const struct {
+        const char *line;
+        size_t queue_pairs;
+    } cases[] = {
+        {"bandwidth -s 4K -q 2 --memory 1M --repeat 1" DEVICE_OPTIONS, 10},
+        {"raw -s 4K -q 2 --memory 1M --repeat 1" DEVICE_OPTIONS, 4},
+        {"send -n 1" DEVICE_OPTIONS, 2},
+        {"write -n 1" DEVICE_OPTIONS, 2},
+        {"read -n 1" DEVICE_OPTIONS, 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        seen.receivers = 0;
+        seen.senders = 0;
+        json_decref(run_well(cases[i].line, 1));
+        assert_queue_pairs(cases[i].queue_pairs);
+    }
+}
+
+static void device_options_that_cannot_be_obeyed(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *reason;
+    } cases[] = {
+        {"raw --memory 1M -d other", "no device \"other\""},
+        {"send -d fabric0 -i 2", "\"fabric0\" has no port 2"},
+        {"send -d fabric0 -x 77", "no GID with index 77"},
+        {"send -x 0", "gid-index needs ib-dev"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct outcome outcome = run(cases[i].line);
+        assert_int_equal(outcome.status, -1);
+        if (strstr(outcome.err.message, cases[i].reason) == NULL) {
+            fail_msg("%s: \"%s\"", cases[i].line, outcome.err.message);
+        }
+        assert_int_equal(fabric_live_objects(), 0);
+        json_decref(outcome.rows);
+    }
+}
+
+static void mtu_above_the_paths(void **state)
+{
+    struct fabric_options options;
+
+    (void)state;
+    fabric_options_init(&options);
+    options.active_mtu = IBV_MTU_1024;
+    fabric_reset(&options);
+    struct outcome outcome = run("send -m 2048");
+    assert_int_equal(outcome.status, -1);
+    assert_non_null(strstr(outcome.err.message, "mtu 2048 is above the path's MTU of 1024"));
+    assert_int_equal(fabric_live_objects(), 0);
+    json_decref(outcome.rows);
+}
+
+/* Packets of single pages take more than the queue has at once; whole ones do not. */
+static void a_short_send_queue(void **state)
+{
+    (void)state;
+    json_decref(run_well("raw --memory 4M --repeat 2 -s 4K,512K -t 129,300 --window 1,4", 8));
 }
 
 static void rounds_of_sessions(void **state)
@@ -324,6 +444,10 @@ int main(void)
         cmocka_unit_test_setup(small_messages_travel_inline, start),
         cmocka_unit_test_setup(damaged_messages_are_noticed, start),
         cmocka_unit_test_setup(bandwidth_beside_the_raw_loop, start),
+        cmocka_unit_test_setup(all_links_obey_the_device_options, start),
+        cmocka_unit_test_setup(device_options_that_cannot_be_obeyed, start),
+        cmocka_unit_test_setup(mtu_above_the_paths, start),
+        cmocka_unit_test_setup(a_short_send_queue, start),
         cmocka_unit_test_setup(rounds_of_sessions, start),
         cmocka_unit_test_setup(pages_lost_in_a_round_are_noticed, start),
         cmocka_unit_test_setup(server_whose_client_goes_before_its_session, start),

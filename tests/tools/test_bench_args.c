@@ -175,6 +175,9 @@ static void names_what_is_wrong(void **state)
     assert_wrong("scan", "rdma:host", "unexpected argument");
     assert_wrong("scan", "--loopback", "unknown option --loopback");
     assert_wrong("scan", "--channels 2", "unknown option --channels");
+    assert_wrong("raw", "--verify", "unknown option --verify");
+    assert_wrong("raw", "--method zlib", "unknown option --method");
+    assert_wrong("send", "--tx-depth 64", "unknown option --tx-depth");
     assert_wrong("method", "--plot a.svg", "unknown option --plot");
     assert_wrong("bandwidth", "--size \xff", "UTF-8");
 }

@@ -32,6 +32,10 @@ static void initial_values(void **state)
     assert_string_equal(bench.content, "");
     assert_int_equal(bench.page_size, 4096);
     assert_string_equal(bench.method, "nocomp");
+    assert_string_equal(bench.verbs.device, "");
+    assert_int_equal(bench.verbs.gid_index, VERBS_AUTO);
+    assert_int_equal(bench.verbs.mtu, 0);
+    assert_int_equal(bench.verbs.retry_count, 7);
     bench_case_clear(&bench);
 }
 
@@ -129,6 +133,29 @@ static void memory_is_whole_pages(void **state)
     bench_case_clear(&bench);
 }
 
+static void device_options(void **state)
+{
+    struct multifd_error err = {0};
+    struct bench_case bench;
+
+    (void)state;
+    assert_int_equal(make(&bench,
+                          "{\"ib-dev\": \"rxe0\", \"ib-port\": \"2\", \"gid-index\": \"1\","
+                          " \"mtu\": \"1024\", \"sl\": \"auto\", \"qp-timeout\": \"14\"}",
+                          &err),
+                     0);
+    assert_string_equal(bench.verbs.device, "rxe0");
+    assert_int_equal(bench.verbs.port, 2);
+    assert_int_equal(bench.verbs.gid_index, 1);
+    assert_int_equal(bench.verbs.mtu, 1024);
+    assert_int_equal(bench.verbs.service_level, VERBS_AUTO);
+    assert_int_equal(bench.verbs.qp_timeout, 14);
+    bench_case_clear(&bench);
+    assert_int_equal(make(&bench, "{\"gid-index\": \"1\"}", &err), -1);
+    assert_string_equal(err.message, "option gid-index needs ib-dev");
+    bench_case_clear(&bench);
+}
+
 static void no_texts(void **state)
 {
     static const char *const values[] = {"1", "1.5", "null", "true", "[]", "{}", "[\"4K\"]"};
@@ -155,6 +182,7 @@ int main(void)
         cmocka_unit_test(bounds),
         cmocka_unit_test(wrong_texts),
         cmocka_unit_test(memory_is_whole_pages),
+        cmocka_unit_test(device_options),
         cmocka_unit_test(no_texts),
     };
 

@@ -100,14 +100,41 @@ static const struct case_option *find_own(const char *name)
     return option->name != NULL ? option : NULL;
 }
 
+/* The numbers of the library's that a measurement must know itself. */
+static const struct {
+    const char *name;
+    size_t field;
+} kept[] = {
+    {"channels", FIELD(channels)},
+    {"window", FIELD(window)},
+    {"ib-port", FIELD(verbs.port)},
+    {"gid-index", FIELD(verbs.gid_index)},
+    {"tclass", FIELD(verbs.traffic_class)},
+    {"sl", FIELD(verbs.service_level)},
+    {"mtu", FIELD(verbs.mtu)},
+    {"qp-timeout", FIELD(verbs.qp_timeout)},
+    {"retry-count", FIELD(verbs.retry_count)},
+    {"rnr-timer", FIELD(verbs.rnr_timer)},
+    {"tx-depth", FIELD(verbs.tx_depth)},
+};
+
+static int keep_number(uint64_t *field, const char *value)
+{
+    if (strcmp(value, "auto") == 0) {
+        *field = VERBS_AUTO;
+        return 0;
+    }
+    return units_parse_count(value, field);
+}
+
 /* Keeps what a measurement must know itself of the library's options. */
 static int keep(struct bench_case *bench, const char *name, const char *value)
 {
-    if (strcmp(name, "channels") == 0) {
-        return units_parse_count(value, &bench->channels);
-    }
-    if (strcmp(name, "window") == 0) {
-        return units_parse_count(value, &bench->window);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (strcmp(name, kept[i].name) == 0) {
+            void *field = (unsigned char *)bench + kept[i].field; /* aligned: a member's offset */
+            return keep_number(field, value);
+        }
     }
     if (strcmp(name, "page-size") == 0) {
         return units_parse_size(value, &bench->page_size);
@@ -116,7 +143,7 @@ static int keep(struct bench_case *bench, const char *name, const char *value)
         bench->method = value;
     }
     if (strcmp(name, "ib-dev") == 0) {
-        bench->device = value;
+        bench->verbs.device = value;
     }
     return 0;
 }
@@ -158,6 +185,9 @@ static int check(const struct bench_case *bench, struct multifd_error *err)
     if (bench->memory % bench->page_size != 0) {
         return tool_fail(err, MULTIFD_ERROR_INVALID,
                          "option memory: not a multiple of the page size");
+    }
+    if (bench->verbs.gid_index != VERBS_AUTO && bench->verbs.device[0] == '\0') {
+        return tool_fail(err, MULTIFD_ERROR_INVALID, "option gid-index needs ib-dev");
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #define MULTIFD_BENCH_CASE_H
 
 #include "bench_address.h"
+#include "verbs_settings.h"
 
 #include <jansson.h>
 #include <multifd.h>
@@ -41,8 +42,8 @@ struct bench_case {
     uint64_t channels;
     uint64_t window;
     uint64_t page_size;
-    const char *method; /* owned by `choices` */
-    const char *device; /* owned by `choices`; empty for any */
+    const char *method;          /* owned by `choices` */
+    struct verbs_settings verbs; /* its device is owned by `choices` */
 };
 
 /* One option of the bench's own that a case has. */

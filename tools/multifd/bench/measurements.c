@@ -66,6 +66,16 @@ static const struct measurement bandwidth = {
 
 static const char *const raw_options[] = {"size", "memory", "repeat", "post-list", NULL};
 
+static const char *const raw_library[] = {
+    "channels", "page-size", "window",   "ib-dev",     "ib-port",     "gid-index", "tclass",
+    "sl",       "mtu",       "tx-depth", "qp-timeout", "retry-count", "rnr-timer", NULL,
+};
+
+static const struct initial_value raw_initials[] = {
+    {"size", "512K"},
+    {NULL, NULL},
+};
+
 static const struct column raw_columns[] = {
     {"message", "message_bytes", COLUMN_SIZE}, {"channels", "options.channels", COLUMN_TEXT},
     {"window", "options.window", COLUMN_TEXT}, {"posted", "options.post-list", COLUMN_TEXT},
@@ -79,9 +89,10 @@ static const struct measurement raw = {
     .text = "One thread posts for each packet the WRITEs of its messages and a SEND, without\n"
             "anything of the library. It is what \"bandwidth\" is compared with.\n",
     .options = raw_options,
-    .initials = bandwidth_initials,
+    .initials = raw_initials,
     .sweep = &sweep_of_runs,
     .session = true,
+    .library = raw_library,
     .columns = raw_columns,
     .plot = PLOT_BANDWIDTH,
     .run = raw_run,

@@ -17,6 +17,12 @@ static const struct sweep verbs_sweep = {
     .help = "every power of two from 2 to 64K as the message size in turn",
 };
 
+/* Those of the device that a queue pair with one message under way has a use for. */
+static const char *const verbs_library[] = {
+    "ib-dev", "ib-port",    "gid-index",   "tclass",    "sl",
+    "mtu",    "qp-timeout", "retry-count", "rnr-timer", NULL,
+};
+
 static const struct initial_value send_initials[] = {
     {"size", "2"},
     {"inline", "236"},
@@ -58,6 +64,8 @@ const struct measurement measurement_send = {
     .options = send_options,
     .initials = send_initials,
     .sweep = &verbs_sweep,
+    .session = true,
+    .library = verbs_library,
     .columns = verbs_columns,
     .plot = PLOT_DISTRIBUTION,
     .run = send_run,
@@ -76,6 +84,8 @@ const struct measurement measurement_write = {
     .options = write_options,
     .initials = write_initials,
     .sweep = &verbs_sweep,
+    .session = true,
+    .library = verbs_library,
     .columns = verbs_columns,
     .plot = PLOT_DISTRIBUTION,
     .run = write_run,
@@ -93,6 +103,8 @@ const struct measurement measurement_read = {
     .options = read_options,
     .initials = read_initials,
     .sweep = &verbs_sweep,
+    .session = true,
+    .library = verbs_library,
     .columns = verbs_columns,
     .plot = PLOT_DISTRIBUTION,
     .run = read_run,

@@ -45,7 +45,7 @@ struct raw_sink *raw_sink_new(const struct bench_case *bench, const struct bench
         raw_sink_delete(&sink);
         return NULL;
     }
-    sink->listener = verbs_listener_new(port, err);
+    sink->listener = verbs_listener_new(&bench->verbs, port, err);
     if (sink->listener == NULL) {
         raw_sink_delete(&sink);
     }
@@ -97,7 +97,7 @@ static int post_receives(struct raw_sink *sink, struct verbs_link *link, int num
 
     for (int i = 0; i < num; i++) {
         struct ibv_recv_wr *bad;
-        int status = ibv_post_recv(link->id->qp, &request, &bad);
+        int status = ibv_post_recv(link->qp, &request, &bad);
 
         if (status != 0) {
             return tool_fail(err, MULTIFD_ERROR_DEVICE, "ibv_post_recv: %s", strerror(status));

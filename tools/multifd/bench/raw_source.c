@@ -11,14 +11,17 @@
 
 struct raw_channel {
     struct verbs_link link;
-    uint64_t in_flight; /* packets whose SEND has not completed */
+    uint64_t posted;    /* packets */
+    uint64_t in_flight; /* those of them whose SEND has not completed */
+    uint32_t entries;   /* in the send queue, of the packets in flight */
+    uint32_t *packets;  /* the entries of each packet in flight, by its number in the window */
 };
 
 struct raw_source {
     const struct bench_case *bench;
     const struct bench_memory *memory;
     uint32_t packet_pages;
-    uint64_t window;
+    uint32_t depth; /* of each send queue */
     struct ibv_mr *region;
     struct ibv_mr *header_region;
     uint8_t *header; /* what every packet ends with; its content is not looked at */
@@ -27,20 +30,38 @@ struct raw_source {
     struct raw_channel *channels;
 };
 
-/* As many packets in flight as were asked for, if the device's send queues take them. */
-static int choose_window(struct raw_source *source, struct multifd_error *err)
+/* The send-queue entries that one packet can take. */
+static uint32_t packet_entries(const struct raw_source *source)
 {
+    return source->packet_pages + 1;
+}
+
+/*
+ * As a session chooses it: what was asked for, else room for the whole window as far as the device
+ * gives it. Packets of few WRITEs then still fill the window of a queue that is shorter.
+ */
+static int choose_depth(struct raw_source *source, struct multifd_error *err)
+{
+    uint64_t asked = source->bench->verbs.tx_depth;
+    uint64_t all = source->bench->window * packet_entries(source);
     struct ibv_device_attr attributes;
-    uint64_t room;
+    uint64_t most;
 
     if (ibv_query_device(source->channels[0].link.id->verbs, &attributes) != 0) {
         return tool_fail(err, MULTIFD_ERROR_DEVICE, "ibv_query_device: %s", strerror(errno));
     }
-    room = (uint64_t)attributes.max_qp_wr / (source->packet_pages + 1);
-    source->window = source->bench->window < room ? source->bench->window : room;
-    return source->window > 0 ? 0
-                              : tool_fail(err, MULTIFD_ERROR_LIMIT,
-                                          "the device's send queues have no room for a packet");
+    most = (uint64_t)attributes.max_qp_wr;
+    if (asked > most) {
+        return tool_fail(err, MULTIFD_ERROR_LIMIT, "tx-depth %u is above the device's max_qp_wr %u",
+                         (unsigned)asked, (unsigned)most);
+    }
+    source->depth = (uint32_t)(asked != 0 ? asked : all < most ? all : most);
+    return source->depth >= packet_entries(source)
+               ? 0
+               : tool_fail(err, MULTIFD_ERROR_LIMIT,
+                           "a send queue of %u entries has no room for a packet of the bare verbs "
+                           "loop, which can take %u",
+                           source->depth, packet_entries(source));
 }
 
 /* The first link finds the device; what belongs to the device is made then. */
@@ -54,7 +75,7 @@ static int register_all(struct raw_source *source, struct multifd_error *err)
     }
     source->header_region =
         verbs_link_register(link, source->header, raw_header_bytes(source->packet_pages), err);
-    return source->header_region == NULL ? -1 : choose_window(source, err);
+    return source->header_region == NULL ? -1 : choose_depth(source, err);
 }
 
 static int connect_channels(struct raw_source *source, uint16_t port, struct multifd_error *err)
@@ -62,13 +83,19 @@ static int connect_channels(struct raw_source *source, uint16_t port, struct mul
     struct verbs_depth depth = {.receive_wr = 1};
 
     for (uint64_t i = 0; i < source->bench->channels; i++) {
-        struct verbs_link *link = &source->channels[i].link;
+        struct raw_channel *channel = &source->channels[i];
+        struct verbs_link *link = &channel->link;
 
-        if (verbs_link_resolve(link, source->bench->address.host, port, err) != 0 ||
+        channel->packets = calloc(source->bench->window, sizeof(*channel->packets));
+        if (channel->packets == NULL) {
+            return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
+        }
+        if (verbs_link_resolve(link, &source->bench->verbs, source->bench->address.host, port,
+                               err) != 0 ||
             (i == 0 && register_all(source, err) != 0)) {
             return -1;
         }
-        depth.send_wr = (uint32_t)(source->window * (source->packet_pages + 1));
+        depth.send_wr = source->depth;
         if (verbs_link_connect(link, &depth, source->region, err) != 0) {
             return -1;
         }
@@ -92,8 +119,8 @@ struct raw_source *raw_source_new(const struct bench_case *bench, const struct b
     source->memory = memory;
     source->packet_pages = raw_packet_pages(memory->page_size);
     source->header = calloc(1, raw_header_bytes(source->packet_pages));
-    source->requests = calloc(source->packet_pages + 1, sizeof(*source->requests));
-    source->parts = calloc(source->packet_pages + 1, sizeof(*source->parts));
+    source->requests = calloc(packet_entries(source), sizeof(*source->requests));
+    source->parts = calloc(packet_entries(source), sizeof(*source->parts));
     source->channels = calloc(bench->channels, sizeof(*source->channels));
     if (source->header == NULL || source->requests == NULL || source->parts == NULL ||
         source->channels == NULL) {
@@ -122,6 +149,7 @@ void raw_source_delete(struct raw_source **source)
     }
     for (uint64_t i = 0; gone->channels != NULL && i < gone->bench->channels; i++) {
         verbs_link_close(&gone->channels[i].link);
+        free(gone->channels[i].packets);
     }
     free(gone->header);
     free(gone->requests);
@@ -189,20 +217,31 @@ static int post_packet(struct raw_source *source, struct raw_channel *channel,
                                                  .num_sge = 1,
                                                  .opcode = IBV_WR_SEND,
                                                  .send_flags = IBV_SEND_SIGNALED};
+    channel->packets[channel->posted++ % source->bench->window] = num + 1;
+    channel->entries += num + 1;
     channel->in_flight++;
-    return post(channel->link.id->qp, source->requests, num + 1,
-                list == 0 ? num + 1 : (uint32_t)list, err);
+    return post(channel->link.qp, source->requests, num + 1, list == 0 ? num + 1 : (uint32_t)list,
+                err);
 }
 
-static int reap(struct raw_channel *channel, struct multifd_error *err)
+static int reap(const struct raw_source *source, struct raw_channel *channel,
+                struct multifd_error *err)
 {
     struct ibv_wc completions[16];
     int got = verbs_poll(channel->link.send_cq, completions, 16, err);
 
-    if (got > 0) {
-        channel->in_flight -= (uint64_t)got;
+    for (int i = 0; i < got; i++) {
+        uint64_t oldest = channel->posted - channel->in_flight--;
+
+        channel->entries -= channel->packets[oldest % source->bench->window];
     }
     return got < 0 ? -1 : 0;
+}
+
+static bool has_room(const struct raw_source *source, const struct raw_channel *channel)
+{
+    return channel->in_flight < source->bench->window &&
+           source->depth - channel->entries >= packet_entries(source);
 }
 
 int raw_source_pass(struct raw_source *source, const uint64_t *order, struct multifd_error *err)
@@ -218,10 +257,10 @@ int raw_source_pass(struct raw_source *source, const uint64_t *order, struct mul
             uint64_t left = pages - next;
             uint64_t num = left < source->packet_pages ? left : source->packet_pages;
 
-            if (reap(channel, err) != 0) {
+            if (reap(source, channel, err) != 0) {
                 return -1;
             }
-            if (num != 0 && channel->in_flight < source->window) {
+            if (num != 0 && has_room(source, channel)) {
                 if (post_packet(source, channel, order + next, num, err) != 0) {
                     return -1;
                 }

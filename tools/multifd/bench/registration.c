@@ -272,7 +272,7 @@ int registration_run(const struct bench_case *bench, struct peer *peer, json_t *
 
     (void)peer; /* there is no other side */
     if (check(bench, err) == 0 && allocate(&registration, err) == 0 &&
-        verbs_device_open(&registration.device, bench->device, err) == 0) {
+        verbs_device_open(&registration.device, bench->verbs.device, err) == 0) {
         status = measure(&registration, row, err);
     }
     clear(&registration);

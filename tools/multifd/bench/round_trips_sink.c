@@ -41,7 +41,7 @@ static int serve(enum exchange_kind kind, const struct bench_case *bench, struct
 {
     struct verbs_exchange exchange = {0};
     uint16_t port;
-    struct verbs_listener *listener = verbs_listener_new(&port, err);
+    struct verbs_listener *listener = verbs_listener_new(&bench->verbs, &port, err);
     int status = -1;
 
     if (listener != NULL && peer_send(peer, json_pack("{s:i}", "port", port), err) == 0 &&

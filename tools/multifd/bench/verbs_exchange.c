@@ -64,7 +64,7 @@ static int post_receive(struct verbs_exchange *exchange, struct multifd_error *e
                            .lkey = exchange->region->lkey};
     struct ibv_recv_wr request = {.sg_list = &part, .num_sge = 1};
     struct ibv_recv_wr *bad;
-    int status = ibv_post_recv(exchange->link.id->qp, &request, &bad);
+    int status = ibv_post_recv(exchange->link.qp, &request, &bad);
 
     return status == 0
                ? 0
@@ -91,7 +91,7 @@ int verbs_exchange_connect(struct verbs_exchange *exchange, const struct bench_c
     *exchange = (struct verbs_exchange){.bench = bench, .kind = kind};
     struct verbs_depth depth = depth_of(exchange);
 
-    if (verbs_link_resolve(&exchange->link, bench->address.host, port, err) != 0 ||
+    if (verbs_link_resolve(&exchange->link, &bench->verbs, bench->address.host, port, err) != 0 ||
         map_messages(exchange, err) != 0 ||
         verbs_link_connect(&exchange->link, &depth, exchange->region, err) != 0) {
         return -1;
@@ -135,7 +135,7 @@ static int post(struct verbs_exchange *exchange, struct ibv_send_wr *request,
     if (exchange->kind != EXCHANGE_SEND || ++exchange->posted % SENDS == 0) {
         request->send_flags |= IBV_SEND_SIGNALED;
     }
-    int status = ibv_post_send(exchange->link.id->qp, request, &bad);
+    int status = ibv_post_send(exchange->link.qp, request, &bad);
     if (status != 0) {
         return tool_fail(err, MULTIFD_ERROR_DEVICE, "ibv_post_send: %s", strerror(status));
     }

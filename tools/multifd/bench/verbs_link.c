@@ -2,6 +2,7 @@
 #include "verbs_link.h"
 
 #include "fail.h"
+#include "verbs_link_qp.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -12,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS         10000
-#define BACKLOG         64
-#define RNR_TIMER_640US 12 /* rdma_cm begins with 0, which means 655 ms */
+#define WAIT_MS 10000
+#define BACKLOG 64
 
 struct verbs_listener {
+    const struct verbs_settings *settings;
     struct rdma_event_channel *events;
     struct rdma_cm_id *id;
 };
@@ -61,9 +62,13 @@ static void read_memory_message(struct verbs_link *link, const struct rdma_cm_ev
     }
 }
 
-/* Waits for an event of this link; of others only a disconnect may come meanwhile. */
-static int expect(struct verbs_link *link, struct rdma_event_channel *events,
-                  enum rdma_cm_event_type type, struct multifd_error *err)
+/*
+ * Waits for an event of this link, which must be `wanted` or `alternative` and becomes *type; of
+ * others only a disconnect may come meanwhile.
+ */
+static int expect_either(struct verbs_link *link, struct rdma_event_channel *events,
+                         enum rdma_cm_event_type wanted, enum rdma_cm_event_type alternative,
+                         enum rdma_cm_event_type *type, struct multifd_error *err)
 {
     for (;;) {
         struct rdma_cm_event *event;
@@ -72,13 +77,14 @@ static int expect(struct verbs_link *link, struct rdma_event_channel *events,
             return -1;
         }
         bool ours = event->id == link->id;
-        bool fine = event->event == type;
+        bool fine = event->event == wanted || event->event == alternative;
+        *type = event->event;
         if (ours && fine) {
             read_memory_message(link, event);
         }
         if (ours && !fine) {
             (void)tool_fail(err, MULTIFD_ERROR_CONNECT, "%s where %s is due (status %d)",
-                            rdma_event_str(event->event), rdma_event_str(type), event->status);
+                            rdma_event_str(event->event), rdma_event_str(wanted), event->status);
         }
         (void)rdma_ack_cm_event(event);
         if (ours) {
@@ -87,21 +93,66 @@ static int expect(struct verbs_link *link, struct rdma_event_channel *events,
     }
 }
 
+static int expect(struct verbs_link *link, struct rdma_event_channel *events,
+                  enum rdma_cm_event_type wanted, struct multifd_error *err)
+{
+    enum rdma_cm_event_type type;
+
+    return expect_either(link, events, wanted, wanted, &type, err);
+}
+
+/* ---- The device ---- */
+
+/* The address decides on the device and its port: whether these are the wanted ones. */
+static int check_device(const struct verbs_link *link, struct multifd_error *err)
+{
+    const struct verbs_settings *settings = link->settings;
+    const char *device = ibv_get_device_name(link->id->verbs->device);
+
+    if (settings->device[0] != '\0' && strcmp(settings->device, device) != 0) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID,
+                         "the address is reached through device %s, not %s: use an address of "
+                         "that device, or its gid-index",
+                         device, settings->device);
+    }
+    if (settings->port != 0 && settings->port != link->id->port_num) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID,
+                         "the address is reached through port %u of %s, not port %u",
+                         link->id->port_num, device, (unsigned)settings->port);
+    }
+    return 0;
+}
+
 /* ---- Server ---- */
 
-struct verbs_listener *verbs_listener_new(uint16_t *port, struct multifd_error *err)
+/* Any address, of IPv4 too, or that of the wanted GID. */
+static int choose_address(const struct verbs_settings *settings, struct sockaddr_storage *address,
+                          struct multifd_error *err)
+{
+    *address = (struct sockaddr_storage){.ss_family = AF_INET6};
+    return settings->gid_index == VERBS_AUTO ? 0 : verbs_settings_address(settings, address, err);
+}
+
+struct verbs_listener *verbs_listener_new(const struct verbs_settings *settings, uint16_t *port,
+                                          struct multifd_error *err)
 {
     struct verbs_listener *listener = calloc(1, sizeof(*listener));
-    struct sockaddr_in6 any = {.sin6_family = AF_INET6}; /* takes IPv4, too */
+    struct sockaddr_storage address;
 
     if (listener == NULL) {
         (void)tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory");
         return NULL;
     }
+    listener->settings = settings;
+    /* Now: a client that comes over another device would be noticed at the client only. */
+    if (verbs_settings_check(settings, err) != 0 || choose_address(settings, &address, err) != 0) {
+        verbs_listener_delete(&listener);
+        return NULL;
+    }
     listener->events = rdma_create_event_channel();
     if (listener->events == NULL ||
         rdma_create_id(listener->events, &listener->id, NULL, RDMA_PS_TCP) != 0 ||
-        rdma_bind_addr(listener->id, (struct sockaddr *)&any) != 0 ||
+        rdma_bind_addr(listener->id, (struct sockaddr *)&address) != 0 ||
         rdma_listen(listener->id, BACKLOG) != 0) {
         (void)fail_errno(err, "rdma_cm, listening");
         verbs_listener_delete(&listener);
@@ -131,7 +182,7 @@ void verbs_listener_delete(struct verbs_listener **listener)
 int verbs_link_take(struct verbs_link *link, struct verbs_listener *listener,
                     struct multifd_error *err)
 {
-    *link = (struct verbs_link){0};
+    *link = (struct verbs_link){.settings = listener->settings};
     while (link->id == NULL) {
         struct rdma_cm_event *event;
 
@@ -144,7 +195,7 @@ int verbs_link_take(struct verbs_link *link, struct verbs_listener *listener,
         }
         (void)rdma_ack_cm_event(event);
     }
-    return 0;
+    return check_device(link, err);
 }
 
 /* ---- Client ---- */
@@ -162,27 +213,49 @@ static int resolve_name(const char *host, uint16_t port, struct rdma_addrinfo **
     return 0;
 }
 
-int verbs_link_resolve(struct verbs_link *link, const char *host, uint16_t port,
-                       struct multifd_error *err)
+/* From the wanted GID, and with the wanted traffic class: rdma_cm asks the network for the path. */
+static int resolve_address(struct verbs_link *link, struct sockaddr *destination,
+                           struct multifd_error *err)
+{
+    const struct verbs_settings *settings = link->settings;
+    struct sockaddr_storage local;
+    bool bound = settings->gid_index != VERBS_AUTO;
+    uint8_t tos = (uint8_t)settings->traffic_class;
+
+    if (bound && verbs_settings_address(settings, &local, err) != 0) {
+        return -1;
+    }
+    if (settings->traffic_class != VERBS_AUTO &&
+        rdma_set_option(link->id, RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &tos, sizeof(tos)) != 0) {
+        return fail_errno(err, "rdma_set_option");
+    }
+    if (rdma_resolve_addr(link->id, bound ? (struct sockaddr *)&local : NULL, destination,
+                          WAIT_MS) != 0) {
+        return fail_errno(err, "rdma_resolve_addr");
+    }
+    return expect(link, link->events, RDMA_CM_EVENT_ADDR_RESOLVED, err);
+}
+
+int verbs_link_resolve(struct verbs_link *link, const struct verbs_settings *settings,
+                       const char *host, uint16_t port, struct multifd_error *err)
 {
     struct rdma_addrinfo *found;
     int status = -1;
 
-    *link = (struct verbs_link){0};
+    *link = (struct verbs_link){.settings = settings};
     if (resolve_name(host, port, &found, err) != 0) {
         return -1;
     }
     link->events = rdma_create_event_channel();
-    if (link->events == NULL || rdma_create_id(link->events, &link->id, NULL, RDMA_PS_TCP) != 0 ||
-        rdma_resolve_addr(link->id, NULL, found->ai_dst_addr, WAIT_MS) != 0) {
-        (void)fail_errno(err, "rdma_resolve_addr");
-    } else if (expect(link, link->events, RDMA_CM_EVENT_ADDR_RESOLVED, err) == 0) {
+    if (link->events == NULL || rdma_create_id(link->events, &link->id, NULL, RDMA_PS_TCP) != 0) {
+        (void)fail_errno(err, "rdma_create_id");
+    } else if (resolve_address(link, found->ai_dst_addr, err) == 0) {
         status = rdma_resolve_route(link->id, WAIT_MS) == 0
                      ? expect(link, link->events, RDMA_CM_EVENT_ROUTE_RESOLVED, err)
                      : fail_errno(err, "rdma_resolve_route");
     }
     rdma_freeaddrinfo(found);
-    return status;
+    return status == 0 ? check_device(link, err) : -1;
 }
 
 /* ---- Both ---- */
@@ -201,36 +274,8 @@ struct ibv_mr *verbs_link_register(const struct verbs_link *link, void *memory, 
     return region;
 }
 
-static int make_queue_pair(struct verbs_link *link, const struct verbs_depth *depth,
-                           struct multifd_error *err)
-{
-    struct ibv_context *context = link->id->verbs;
-    struct ibv_qp_init_attr attributes = {
-        .cap = {.max_send_wr = depth->send_wr,
-                .max_recv_wr = depth->receive_wr,
-                .max_send_sge = 1,
-                .max_recv_sge = 1,
-                .max_inline_data = depth->inline_data},
-        .qp_type = IBV_QPT_RC,
-    };
-
-    link->completions = ibv_create_comp_channel(context);
-    if (link->completions == NULL) {
-        return fail_errno(err, "ibv_create_comp_channel");
-    }
-    link->send_cq = ibv_create_cq(context, (int)depth->send_wr, NULL, link->completions, 0);
-    link->receive_cq = ibv_create_cq(context, (int)depth->receive_wr, NULL, link->completions, 0);
-    if (link->send_cq == NULL || link->receive_cq == NULL) {
-        return fail_errno(err, "ibv_create_cq");
-    }
-    attributes.send_cq = link->send_cq;
-    attributes.recv_cq = link->receive_cq;
-    return rdma_create_qp(link->id, link->id->pd, &attributes) == 0
-               ? 0
-               : fail_errno(err, "rdma_create_qp");
-}
-
-static struct rdma_conn_param parameters_with(const struct ibv_mr *memory,
+static struct rdma_conn_param parameters_with(const struct verbs_link *link,
+                                              const struct ibv_mr *memory,
                                               struct memory_message *message)
 {
     *message = (struct memory_message){
@@ -243,61 +288,62 @@ static struct rdma_conn_param parameters_with(const struct ibv_mr *memory,
         .private_data_len = sizeof(*message),
         .responder_resources = 1,
         .initiator_depth = 1,
-        .retry_count = 7,
+        .retry_count = (uint8_t)link->settings->retry_count,
         .rnr_retry_count = 7,
+        .qp_num = link->qp->qp_num,
     };
 }
 
-/* A receiver that is late is asked again soon. */
-static int set_rnr_timer(const struct verbs_link *link, struct multifd_error *err)
+/* What the server answers with. iWARP brings the queue pair up by itself. */
+static int await_answer(struct verbs_link *link, struct multifd_error *err)
 {
-    struct ibv_qp_attr attributes = {.min_rnr_timer = RNR_TIMER_640US};
-    int status = ibv_modify_qp(link->id->qp, &attributes, IBV_QP_MIN_RNR_TIMER);
+    enum rdma_cm_event_type type;
 
-    return status == 0
-               ? 0
-               : tool_fail(err, MULTIFD_ERROR_DEVICE, "ibv_modify_qp: %s", strerror(status));
+    if (expect_either(link, link->events, RDMA_CM_EVENT_CONNECT_RESPONSE, RDMA_CM_EVENT_ESTABLISHED,
+                      &type, err) != 0) {
+        return -1;
+    }
+    if (type == RDMA_CM_EVENT_ESTABLISHED) {
+        return 0;
+    }
+    if (verbs_link_qp_connect(link, err) != 0) {
+        return -1;
+    }
+    return rdma_establish(link->id) == 0 ? 0 : fail_errno(err, "rdma_establish");
 }
 
 int verbs_link_connect(struct verbs_link *link, const struct verbs_depth *depth,
                        const struct ibv_mr *memory, struct multifd_error *err)
 {
     struct memory_message message;
-    struct rdma_conn_param parameters = parameters_with(memory, &message);
 
-    if (make_queue_pair(link, depth, err) != 0) {
+    if (verbs_link_qp_make(link, depth, err) != 0) {
         return -1;
     }
-    if (rdma_connect(link->id, &parameters) != 0) {
-        return fail_errno(err, "rdma_connect");
-    }
-    return expect(link, link->events, RDMA_CM_EVENT_ESTABLISHED, err) != 0
-               ? -1
-               : set_rnr_timer(link, err);
+    struct rdma_conn_param parameters = parameters_with(link, memory, &message);
+    return rdma_connect(link->id, &parameters) == 0 ? await_answer(link, err)
+                                                    : fail_errno(err, "rdma_connect");
 }
 
 int verbs_link_accept(struct verbs_link *link, const struct verbs_depth *depth,
                       const struct ibv_mr *memory, struct multifd_error *err)
 {
     struct memory_message message;
-    struct rdma_conn_param parameters = parameters_with(memory, &message);
 
-    if (make_queue_pair(link, depth, err) != 0) {
+    if (verbs_link_qp_make(link, depth, err) != 0 || verbs_link_qp_connect(link, err) != 0) {
         return -1;
     }
-    if (rdma_accept(link->id, &parameters) != 0) {
-        return fail_errno(err, "rdma_accept");
-    }
-    return expect(link, link->id->channel, RDMA_CM_EVENT_ESTABLISHED, err) != 0
-               ? -1
-               : set_rnr_timer(link, err);
+    struct rdma_conn_param parameters = parameters_with(link, memory, &message);
+    return rdma_accept(link->id, &parameters) == 0
+               ? expect(link, link->id->channel, RDMA_CM_EVENT_ESTABLISHED, err)
+               : fail_errno(err, "rdma_accept");
 }
 
 void verbs_link_close(struct verbs_link *link)
 {
-    if (link->id != NULL && link->id->qp != NULL) {
+    if (link->qp != NULL) {
         (void)rdma_disconnect(link->id);
-        rdma_destroy_qp(link->id);
+        (void)ibv_destroy_qp(link->qp);
     }
     if (link->send_cq != NULL) {
         (void)ibv_destroy_cq(link->send_cq);

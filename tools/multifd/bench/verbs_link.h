@@ -9,6 +9,8 @@
 #ifndef MULTIFD_BENCH_VERBS_LINK_H
 #define MULTIFD_BENCH_VERBS_LINK_H
 
+#include "verbs_settings.h"
+
 #include <multifd_error.h>
 #include <rdma/rdma_cma.h>
 #include <stddef.h>
@@ -17,8 +19,10 @@
 struct verbs_listener;
 
 struct verbs_link {
+    const struct verbs_settings *settings;
     struct rdma_event_channel *events; /* NULL at the server: the listener's serves */
     struct rdma_cm_id *id;
+    struct ibv_qp *qp;
     struct ibv_comp_channel *completions; /* of both queues, for those who sleep */
     struct ibv_cq *send_cq;
     struct ibv_cq *receive_cq;
@@ -34,8 +38,12 @@ struct verbs_depth {
     uint32_t inline_data;
 };
 
-/* Listens on any address and a free port, which *port receives. NULL on error. */
-struct verbs_listener *verbs_listener_new(uint16_t *port, struct multifd_error *err);
+/*
+ * Listens on any address, or on that of the GID in the settings, and on a free port, which *port
+ * receives. The settings are kept, and are its links' too. NULL on error.
+ */
+struct verbs_listener *verbs_listener_new(const struct verbs_settings *settings, uint16_t *port,
+                                          struct multifd_error *err);
 
 /* After its links are closed. Accepts NULL, sets to NULL. */
 void verbs_listener_delete(struct verbs_listener **listener);
@@ -44,9 +52,9 @@ void verbs_listener_delete(struct verbs_listener **listener);
 int verbs_link_take(struct verbs_link *link, struct verbs_listener *listener,
                     struct multifd_error *err);
 
-/* Finds the way to the server. verbs_link_close in either case. */
-int verbs_link_resolve(struct verbs_link *link, const char *host, uint16_t port,
-                       struct multifd_error *err);
+/* Finds the way to the server. The settings are kept. verbs_link_close in either case. */
+int verbs_link_resolve(struct verbs_link *link, const struct verbs_settings *settings,
+                       const char *host, uint16_t port, struct multifd_error *err);
 
 /*
  * Registers memory for this link and the others of the same device; the caller gives it back with
