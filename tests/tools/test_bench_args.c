@@ -61,7 +61,7 @@ static void initial_values_are_the_measurements(void **state)
     assert_null(json_object_get(args.values, "repeat"));
     assert_null(json_object_get(args.values, "verify")); /* nobody asked */
     assert_null(args.address);
-    assert_int_equal(args.port, BENCH_PORT);
+    assert_int_equal(args.port, 0);
     bench_args_clear(&args);
 }
 
@@ -170,6 +170,7 @@ static void names_what_is_wrong(void **state)
     assert_wrong("bandwidth", "--iters 5", "unknown option --iters");
     assert_wrong("bandwidth", "--port 65536", "\"65536\" is no port");
     assert_wrong("bandwidth", "--port x", "\"x\" is no port");
+    assert_wrong("bandwidth", "--port 0", "\"0\" is no port");
     assert_wrong("bandwidth", "--size", "--size needs a value");
     assert_wrong("bandwidth", "a b", "unexpected argument \"b\"");
     assert_wrong("scan", "rdma:host", "unexpected argument");

@@ -25,8 +25,10 @@ static int fail(const struct bench_args *args, const struct multifd_error *err, 
 /* Waits for one client, as perftest's programs do. */
 static int serve(const struct bench_args *args, struct multifd_error *err)
 {
-    console_line("bench", "waiting at port %u", (unsigned)args->port);
-    struct peer *peer = server_wait((uint16_t)args->port, err);
+    uint16_t port = args->port != 0 ? (uint16_t)args->port : BENCH_PORT;
+
+    console_line("bench", "waiting at port %u", port);
+    struct peer *peer = server_wait(port, err);
     int status = peer == NULL ? -1 : server_talk(peer, NULL, err);
 
     peer_delete(&peer);

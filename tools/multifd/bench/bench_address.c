@@ -49,7 +49,7 @@ static int take_host(struct bench_address *address, const char *text, struct mul
 
 int bench_address_parse(struct bench_address *address, const char *text, struct multifd_error *err)
 {
-    *address = (struct bench_address){.port = BENCH_PORT};
+    *address = (struct bench_address){0};
     if (strncmp(text, "unix:", 5) == 0 && text[5] != '\0' &&
         strlen(text + 5) < sizeof(address->host)) {
         address->local = true;
@@ -93,7 +93,7 @@ int bench_address_of_device(struct bench_address *address, struct multifd_error 
     for (size_t i = 0; i < count && host == NULL; i++) {
         host = devices[i].active ? choose_gid(&devices[i]) : NULL;
     }
-    *address = (struct bench_address){.rdma = true, .port = BENCH_PORT};
+    *address = (struct bench_address){.rdma = true};
     if (host != NULL) {
         (void)snprintf(address->host, sizeof(address->host), "%s", host);
     }

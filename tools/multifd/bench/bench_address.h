@@ -17,13 +17,10 @@ struct bench_address {
     bool rdma;                 /* over RDMA, else over a socket */
     bool local;                /* host is the path of a unix socket */
     char host[BENCH_HOST_MAX]; /* without the brackets of IPv6 */
-    uint16_t port;             /* where the server waits */
+    uint16_t port;             /* where the server waits; 0 for one that was not told */
 };
 
-/*
- * Reads "rdma:HOST[:PORT]", "tcp:HOST[:PORT]", or in a loopback "unix:PATH"; PORT is BENCH_PORT
- * when there is none.
- */
+/* Reads "rdma:HOST[:PORT]", "tcp:HOST[:PORT]", or in a loopback "unix:PATH". */
 int bench_address_parse(struct bench_address *address, const char *text, struct multifd_error *err);
 
 /* An address of this host's first active RDMA port: for a loopback without an address. */

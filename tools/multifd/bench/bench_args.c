@@ -104,7 +104,7 @@ static int set_value(void *opaque, const struct cli_option *option, const char *
 
 static int set_port(struct bench_args *args, const char *value, struct multifd_error *err)
 {
-    return units_parse_count(value, &args->port) == 0 && args->port <= UINT16_MAX
+    return units_parse_count(value, &args->port) == 0 && args->port != 0 && args->port <= UINT16_MAX
                ? 0
                : tool_fail(err, MULTIFD_ERROR_INVALID, "port: \"%s\" is no port", value);
 }
@@ -223,7 +223,7 @@ enum cli_result bench_args_parse(struct bench_args *args, const struct measureme
     struct cli_option *own = own_options(what);
     enum cli_result result = CLI_WRONG;
 
-    *args = (struct bench_args){.what = what, .port = BENCH_PORT, .values = json_object()};
+    *args = (struct bench_args){.what = what, .values = json_object()};
     if (what->null_device) {
         args->address = "rdma:127.0.0.1";
         args->loopback = true;

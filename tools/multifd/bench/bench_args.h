@@ -12,7 +12,7 @@ struct bench_args {
     bool loopback;
     bool json;
     const char *plot; /* file to draw to; NULL for none */
-    uint64_t port;    /* where a server waits */
+    uint64_t port;    /* where a server waits; 0 when nobody said */
     json_t *values;   /* name of each option -> array of the values to try */
 };
 

@@ -83,16 +83,29 @@ static int choose_address(struct client *client, struct multifd_error *err)
     return bench_address_parse(&client->address, text, err);
 }
 
+/* The port of the address, or of --port, which may not contradict it. */
+static int choose_port(struct client *client, struct multifd_error *err)
+{
+    uint16_t asked = (uint16_t)client->args->port;
+    uint16_t *port = &client->address.port;
+
+    if (*port != 0 && asked != 0 && *port != asked) {
+        return tool_fail(err, MULTIFD_ERROR_INVALID, "port: %u, but the address says %u", asked,
+                         *port);
+    }
+    if (*port == 0) {
+        *port = asked != 0 ? asked : BENCH_PORT;
+    }
+    return 0;
+}
+
 static int join(struct client *client, struct multifd_error *err)
 {
     if (choose_address(client, err) != 0) {
         return -1;
     }
     if (!client->args->loopback) {
-        if (strchr(client->args->address, ':') != NULL && client->address.port == BENCH_PORT) {
-            client->address.port = (uint16_t)client->args->port;
-        }
-        return connect_server(client, err);
+        return choose_port(client, err) != 0 ? -1 : connect_server(client, err);
     }
     client->loopback = loopback_start(&client->address, &client->peer, err);
     return client->loopback == NULL ? -1 : 0;
