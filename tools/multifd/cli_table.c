@@ -28,7 +28,7 @@ static char letter_of(const char *name)
     return 0;
 }
 
-static bool is_among(const char *const *names, const char *name)
+bool cli_is_among(const char *const *names, const char *name)
 {
     for (; names != NULL && *names != NULL; names++) {
         if (strcmp(*names, name) == 0) {
@@ -40,20 +40,19 @@ static bool is_among(const char *const *names, const char *name)
 
 static bool lacks(const struct cli_command *command, const char *name)
 {
-    return is_among(command->without, name) ||
-           (command->only != NULL && !is_among(command->only, name));
+    return cli_is_among(command->without, name) ||
+           (command->only != NULL && !cli_is_among(command->only, name));
 }
 
-static const char *initial_of(const struct cli_command *command,
-                              const struct multifd_option_info *info)
+const char *cli_initial(const struct initial_value *initials, const char *name,
+                        const char *otherwise)
 {
-    for (const struct initial_value *initial = command->initials;
-         initial != NULL && initial->name != NULL; initial++) {
-        if (strcmp(initial->name, info->name) == 0) {
-            return initial->value;
+    for (; initials != NULL && initials->name != NULL; initials++) {
+        if (strcmp(initials->name, name) == 0) {
+            return initials->value;
         }
     }
-    return info->initial;
+    return otherwise;
 }
 
 static struct cli_option from_library(const struct cli_command *command,
@@ -63,7 +62,7 @@ static struct cli_option from_library(const struct cli_command *command,
         .name = info->name,
         .letter = letter_of(info->name),
         .argument = info->argument,
-        .initial = initial_of(command, info),
+        .initial = cli_initial(command->initials, info->name, info->initial),
         .help = info->help,
         .set = command->set_library,
     };

@@ -11,6 +11,13 @@
  */
 struct cli_option *cli_table_new(const struct cli_command *command, size_t *own_count);
 
+/* Whether a list of names, ended by NULL, has this one; NULL for an empty list. */
+bool cli_is_among(const char *const *names, const char *name);
+
+/* The value of that name in a list, ended by a NULL name or NULL for none; else `otherwise`. */
+const char *cli_initial(const struct initial_value *initials, const char *name,
+                        const char *otherwise);
+
 /* --help and --version have no set function; the parser acts on their letters. */
 #define CLI_LETTER_HELP    'h'
 #define CLI_LETTER_VERSION 'V'

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench_args.h"
 
+#include "cli_table.h"
 #include "fail.h"
 #include "units.h"
 
@@ -35,31 +36,9 @@ static int set_values(struct bench_args *args, const char *name, const char *tex
                : tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory, or no UTF-8 in --%s", name);
 }
 
-static bool is_among(const char *const *names, const char *name)
-{
-    for (; *names != NULL; names++) {
-        if (strcmp(*names, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool takes(const struct measurement *what, const char *name)
 {
-    return is_among(what->options, name);
-}
-
-static const char *initial_of(const struct measurement *what, const char *name,
-                              const char *otherwise)
-{
-    for (const struct initial_value *initial = what->initials;
-         initial != NULL && initial->name != NULL; initial++) {
-        if (strcmp(initial->name, name) == 0) {
-            return initial->value;
-        }
-    }
-    return otherwise;
+    return cli_is_among(what->options, name);
 }
 
 static int set_initials(struct bench_args *args, struct multifd_error *err)
@@ -70,16 +49,16 @@ static int set_initials(struct bench_args *args, struct multifd_error *err)
     for (const struct case_option *option = case_options; option->name != NULL; option++) {
         if (takes(what, option->name)) {
             status |= set_values(args, option->name,
-                                 initial_of(what, option->name, option->initial), err);
+                                 cli_initial(what->initials, option->name, option->initial), err);
         }
     }
     for (const struct multifd_option_info *info = multifd_options_list();
          what->session && info->name != NULL; info++) {
-        const char *value = initial_of(what, info->name, NULL);
+        const char *value = cli_initial(what->initials, info->name, NULL);
 
         for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
             value = value == NULL && strcmp(named[i], info->name) == 0 &&
-                            (what->library == NULL || is_among(what->library, info->name))
+                            (what->library == NULL || cli_is_among(what->library, info->name))
                         ? info->initial
                         : value;
         }
@@ -176,7 +155,7 @@ static struct cli_option *own_options(const struct measurement *what)
                 .argument = option->argument,
                 .no_value = option->kind == CASE_FLAG && option->argument != NULL ? "on" : NULL,
                 .initial = option->argument != NULL
-                               ? initial_of(what, option->name, option->initial)
+                               ? cli_initial(what->initials, option->name, option->initial)
                                : NULL,
                 .help = option->help,
                 .set = set_value,
