@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { SECONDS = 60, ORDERS_MAX = 32, TURN_MS = 1, PAGE = 4096, STAMP = 16 };
 
@@ -151,16 +152,23 @@ static int start(void **state)
 
 /* ---- Tests ---- */
 
+static bool says(const json_t *order, const char *name)
+{
+    return json_boolean_value(json_object_get(order, name));
+}
+
+/* Raw and the session's, then the watched one, then those that count. */
 static void first_turn_is_for_warming_up(void **state)
 {
     struct talk talk = {0};
 
     (void)state;
     measure_well(&talk, "{\"memory\":\"1M\",\"repeat\":\"2\",\"raw\":\"on\"}");
-    assert_int_equal(talk.num_orders, 6);
+    assert_int_equal(talk.num_orders, 7);
     for (size_t i = 0; i < talk.num_orders; i++) {
-        assert_true(json_boolean_value(json_object_get(talk.orders[i], "warm_up")) == (i < 2));
-        assert_true(json_boolean_value(json_object_get(talk.orders[i], "raw")) == (i % 2 == 0));
+        assert_true(says(talk.orders[i], "warm_up") == (i < 2));
+        assert_true(says(talk.orders[i], "watched") == (i == 2));
+        assert_true(says(talk.orders[i], "raw") == (i == 0 || i == 3 || i == 5));
     }
     assert_non_null(results_member(talk.row, "destination.cpu_s_per_gb"));
     forget(&talk);
@@ -173,7 +181,7 @@ static void destination_leaves_warming_up_out(void **state)
 
     (void)state;
     measure_well(&talk, "{\"memory\":\"1M\",\"repeat\":\"2\",\"raw\":\"off\"}");
-    assert_int_equal(talk.num_orders, 3);
+    assert_int_equal(talk.num_orders, 4);
     assert_non_null(json_object_get(talk.row, "destination"));
     assert_null(results_member(talk.row, "destination.cpu_s_per_gb"));
     forget(&talk);
@@ -218,6 +226,35 @@ static void wire_has_its_own_rate(void **state)
     forget(&talk);
 }
 
+/* A third of the watched pass, in its midst, takes a millisecond for each page. */
+static void delay_pages(void *opaque, const struct fabric_write *write)
+{
+    unsigned *pages = opaque;
+
+    if (!write->delivered && write->length == PAGE) {
+        ++*pages;
+        if (*pages > 1024 + 200 && *pages <= 1024 + 600) {
+            (void)usleep(1000);
+        }
+    }
+}
+
+static void slow_parts_have_the_lowest_rate(void **state)
+{
+    struct talk talk = {0};
+    unsigned pages = 0;
+
+    (void)state;
+    fabric_on_write(delay_pages, &pages);
+    measure_well(&talk, "{\"memory\":\"4M\",\"size\":\"4K\",\"channels\":\"1\","
+                        "\"repeat\":\"1\",\"raw\":\"off\"}");
+    fabric_on_write(NULL, NULL);
+    double lowest = json_number_value(results_member(talk.row, "destination.lowest_gbps"));
+    /* A packet of such pages takes 128 ms; the rate of the whole pass is higher than that. */
+    assert_true(lowest > 0 && lowest < 2 * (512 << 10) * 8 / 128e6);
+    forget(&talk);
+}
+
 /* Of each page of a pass the stamp arrives only; the rest stays as it is at the destination. */
 struct loss {
     uint64_t pass;
@@ -241,12 +278,14 @@ static void lose_pages(void *opaque, const struct fabric_write *write)
     }
 }
 
-/* Of the passes, all of which have every byte compared, every one: raw and the session's. */
+/* In each pass that has every byte compared: raw ones and the session's; the third is watched. */
 static void pages_that_do_not_move_are_noticed(void **state)
 {
+    static const uint64_t passes[] = {1, 2, 4, 5};
+
     (void)state;
-    for (uint64_t pass = 1; pass <= 4; pass++) {
-        struct loss loss = {.pass = pass};
+    for (size_t i = 0; i < COUNT_OF(passes); i++) {
+        struct loss loss = {.pass = passes[i]};
         struct talk talk = {0};
         char expected[64];
 
@@ -255,7 +294,8 @@ static void pages_that_do_not_move_are_noticed(void **state)
         measure(&talk, "{\"memory\":\"1M\",\"size\":\"4K\",\"channels\":\"1\","
                        "\"repeat\":\"1\",\"raw\":\"on\"}");
         assert_int_equal(talk.status, -1);
-        (void)snprintf(expected, sizeof(expected), "is not what was sent in pass %d", (int)pass);
+        (void)snprintf(expected, sizeof(expected), "is not what was sent in pass %d",
+                       (int)loss.pass);
         if (strstr(talk.reason.message, expected) == NULL) {
             fail_msg("%s", talk.reason.message);
         }
@@ -271,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup(destination_leaves_warming_up_out, start),
         cmocka_unit_test_setup(channels_have_whole_packets, start),
         cmocka_unit_test_setup(wire_has_its_own_rate, start),
+        cmocka_unit_test_setup(slow_parts_have_the_lowest_rate, start),
         cmocka_unit_test_setup(pages_that_do_not_move_are_noticed, start),
     };
 

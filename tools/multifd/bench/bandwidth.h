@@ -3,10 +3,11 @@
  * bandwidth.h - the two sides of `bandwidth`, which `raw` and `overhead` use too. A pass sends the
  * whole memory once; passes of the raw loop and of the session take turns.
  *
- * The source tells the sink of each pass: {"pass": N, "raw": bool, "seed": S, "warm_up": bool},
- * after a raw one the mark "sent", and at the end {"pass": 0}. The sink answers each pass with the
- * mark "equal", once it has compared what came; over the null device nothing comes. What either
- * side adds to the results leaves the passes out that are for warming up.
+ * The source tells the sink of each pass: {"pass": N, "raw": bool, "seed": S, "warm_up": bool,
+ * "watched": bool}, after a raw one the mark "sent", and at the end {"pass": 0}. The sink answers
+ * each pass with the mark "equal", once it has compared what came; over the null device nothing
+ * comes. What either side adds to the results leaves the passes out that are for warming up; of the
+ * watched one there is the lowest rate only.
  *
  * Raw passes and the session's are over the same memory, which the sink has as the pass before left
  * it. So that a pass whose every byte is compared must really have moved every page as a whole, it

@@ -10,9 +10,6 @@
 
 #include <stdlib.h>
 
-/* A pass of the session is timed in so many parts, to see the slowest. */
-#define PARTS 16
-
 /* What the session has sent up to some point. */
 struct sent {
     uint64_t guest_bytes;
@@ -38,7 +35,6 @@ struct bandwidth_source {
     double *wire_gbps;   /* of the same passes */
     uint64_t wire_bytes; /* of the session's last pass */
     double *ratios;
-    double slowest_gbps; /* of any part of a measured pass */
 };
 
 /* ---- Setting up ---- */
@@ -123,40 +119,17 @@ static void clear(struct bandwidth_source *source)
 
 /* ---- Passes ---- */
 
-/* Queues the pages from `first` to `end` of the order. */
-static int queue_part(struct bandwidth_source *source, uint64_t first, uint64_t end,
-                      struct multifd_error *err)
+static int send_session(struct bandwidth_source *source, struct multifd_error *err)
 {
-    for (uint64_t i = first; i < end; i++) {
+    uint64_t pages = source->memory.length / source->memory.page_size;
+
+    for (uint64_t i = 0; i < pages; i++) {
         if (multifd_queue_page(source->session.source, source->session.block, source->order[i],
                                err) != 0) {
             return -1;
         }
     }
-    return 0;
-}
-
-static int send_session(struct bandwidth_source *source, struct multifd_error *err)
-{
-    uint64_t pages = source->memory.length / source->memory.page_size;
-    uint64_t part_pages = (pages + PARTS - 1) / PARTS;
-    uint64_t start = now_ns();
-
-    for (uint64_t first = 0; first < pages; first += part_pages) {
-        uint64_t end = pages - first < part_pages ? pages : first + part_pages;
-
-        if (queue_part(source, first, end, err) != 0 ||
-            (end == pages && multifd_send_sync_main(source->session.source, err) != 0)) {
-            return -1;
-        }
-        uint64_t now = now_ns();
-        double gbps = units_gigabits((end - first) * source->memory.page_size, now - start);
-        if (source->slowest_gbps == 0 || gbps < source->slowest_gbps) {
-            source->slowest_gbps = gbps;
-        }
-        start = now;
-    }
-    return 0;
+    return multifd_send_sync_main(source->session.source, err);
 }
 
 /* Stamping the memory beforehand is not the session's work. */
@@ -176,6 +149,7 @@ static int send_counted(struct bandwidth_source *source, struct multifd_error *e
 /* What a pass is besides raw or the session's. */
 struct pass_kind {
     bool warm_up; /* not in the results */
+    bool watched; /* the other side tells the lowest rate; nothing else of it is in the results */
     bool whole;   /* every byte is compared, with content that no pass had before */
 };
 
@@ -190,8 +164,9 @@ static int prepare_pass(struct bandwidth_source *source, bool raw, struct pass_k
     }
     bench_memory_stamp(&source->memory, ++source->passes);
     return peer_send(source->peer,
-                     json_pack("{s:I, s:b, s:I, s:b}", "pass", (json_int_t)source->passes, "raw",
-                               raw, "seed", (json_int_t)seed, "warm_up", kind.warm_up),
+                     json_pack("{s:I, s:b, s:I, s:b, s:b}", "pass", (json_int_t)source->passes,
+                               "raw", raw, "seed", (json_int_t)seed, "warm_up", kind.warm_up,
+                               "watched", kind.watched),
                      err);
 }
 
@@ -233,6 +208,16 @@ static int send_turn(struct bandwidth_source *source, uint64_t turn, struct pass
     return 0;
 }
 
+/* Watching takes processor time, which would be in the figures of any other pass. */
+static int send_watched(struct bandwidth_source *source, struct multifd_error *err)
+{
+    double unused;
+
+    return source->session.source == NULL || source->bench->null_device
+               ? 0
+               : send_pass(source, false, (struct pass_kind){.watched = true}, &unused, err);
+}
+
 static void look_at_sent(const struct bandwidth_source *source, struct sent *sent)
 {
     struct multifd_statistics statistics;
@@ -253,16 +238,19 @@ static void end_warm_up(struct bandwidth_source *source)
 {
     source->cpu_ns = 0;
     source->caller_cpu_ns = 0;
-    source->slowest_gbps = 0;
     if (source->session.source != NULL) {
         look_at_sent(source, &source->warm_up);
     }
 }
 
-/* The turn before the first is for warming up; the last compares every byte. */
+/*
+ * The turn before the first is for warming up, and behind it is the watched pass; the last turn
+ * compares every byte.
+ */
 static int send_all(struct bandwidth_source *source, struct multifd_error *err)
 {
-    if (send_turn(source, 0, (struct pass_kind){.warm_up = true, .whole = true}, err) != 0) {
+    if (send_turn(source, 0, (struct pass_kind){.warm_up = true, .whole = true}, err) != 0 ||
+        send_watched(source, err) != 0) {
         return -1;
     }
     end_warm_up(source);
@@ -312,7 +300,6 @@ static void add_session(struct bandwidth_source *source, json_t *row)
         busy_ns += (double)source->memory.length * 8 / source->session_gbps[i];
     }
     (void)json_object_set_new(row, "channel_gbps", channel_rates(source, busy_ns));
-    (void)json_object_set_new(row, "slowest_part_gbps", json_real(source->slowest_gbps));
     (void)json_object_set_new(row, "wire_share", json_real(wire_share(source)));
     double sent = (double)(source->memory.length * repeat);
     (void)json_object_set_new(row, "source_cpu_s_per_gb", json_real((double)source->cpu_ns / sent));

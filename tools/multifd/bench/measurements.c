@@ -32,7 +32,7 @@ static const struct column bandwidth_columns[] = {
     {"method", "options.method", COLUMN_TEXT},
     {"Gb/s", "session_gbps.median", COLUMN_GBPS},
     {"wire Gb/s", "wire_gbps.median", COLUMN_GBPS},
-    {"lowest", "slowest_part_gbps", COLUMN_GBPS},
+    {"lowest", "destination.lowest_gbps", COLUMN_GBPS},
     {"raw Gb/s", "raw_gbps.median", COLUMN_GBPS},
     {"of raw", "ratio.median", COLUMN_RATIO},
     {"from", "ratio.min", COLUMN_RATIO},
@@ -50,10 +50,11 @@ static const struct measurement bandwidth = {
         "512K whole packets. Over RDMA the bare verbs loop sends the same memory in turn with the\n"
         "session (--raw=off: not); \"of raw\" is the median of the ratios in turns, with the "
         "lowest\n"
-        "and the highest. \"lowest\" is the rate in the slowest of 16 parts of a pass, \"wire "
-        "Gb/s\"\n"
-        "what was on the wire of it: packets' headers, and pages as the method has made them. An\n"
-        "option may have several values, joined by commas: all combinations are measured.\n",
+        "and the highest. \"lowest\" is the lowest rate at which any 1/16 of the memory arrived; "
+        "\"wire\n"
+        "Gb/s\" what was on the wire of it: packets' headers, and pages as the method has made\n"
+        "them. An option may have several values, joined by commas: all combinations are "
+        "measured.\n",
     .options = bandwidth_options,
     .initials = bandwidth_initials,
     .sweep = &sweep_of_runs,

@@ -57,3 +57,15 @@ uint64_t session_sink_cpu_ns(const struct session_sink *end)
     multifd_destination_statistics(end->destination, &statistics);
     return statistics.cpu_ns + thread_cpu_ns();
 }
+
+uint64_t session_sink_guest_bytes(const struct session_sink *end)
+{
+    struct multifd_channel_statistics channel;
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; multifd_destination_channel_statistics(end->destination, i, &channel) == 0;
+         i++) {
+        bytes += channel.guest_bytes;
+    }
+    return bytes;
+}

@@ -29,4 +29,7 @@ void session_sink_close(struct session_sink *end);
 /* CPU time that this side has used: the session's threads and the calling one. */
 uint64_t session_sink_cpu_ns(const struct session_sink *end);
 
+/* Bytes of guest pages that have been applied so far; from any thread. */
+uint64_t session_sink_guest_bytes(const struct session_sink *end);
+
 #endif

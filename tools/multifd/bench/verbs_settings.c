@@ -64,7 +64,9 @@ static uint32_t scope_of(const struct verbs_settings *settings)
                    settings->device, port_of(settings), (unsigned)settings->gid_index);
     file = fopen(path, "re");
     if (file != NULL) {
-        name[0] = fscanf(file, "%16s", name) == 1 ? name[0] : '\0';
+        if (fscanf(file, "%16s", name) != 1) {
+            name[0] = '\0';
+        }
         (void)fclose(file); /* only read */
     }
     return if_nametoindex(name);
