@@ -36,26 +36,30 @@ static int leave(void **state)
     return setenv("PATH", "/bin:/usr/bin", 1) != 0 ? -1 : scratch_leave();
 }
 
-static int draw(const char *name, enum plot_kind kind, const char *rows, const char *file,
-                struct multifd_error *err)
+static int draw(const char *name, enum plot_kind kind, const char *rows, const char *values,
+                const char *file, struct multifd_error *err)
 {
     const struct measurement what = {.name = name, .plot = kind};
     json_t *results = json_pack("{s:o}", "rows", json_loads(rows, 0, NULL));
 
+    json_t *tried = json_loads(values, 0, NULL);
+
     assert_non_null(results);
-    int status = results_plot(results, &what, file, err);
+    assert_non_null(tried);
+    int status = results_plot(results, &what, tried, file, err);
     json_decref(results);
+    json_decref(tried);
     return status;
 }
 
-static void assert_script(enum plot_kind kind, const char *rows, const char *file,
-                          const char *expected)
+static void assert_script(enum plot_kind kind, const char *rows, const char *values,
+                          const char *file, const char *expected)
 {
     struct multifd_error err = {0};
     char text[4096] = "";
 
     make_gnuplot("cat > script");
-    assert_int_equal(draw("test", kind, rows, file, &err), 0);
+    assert_int_equal(draw("test", kind, rows, values, file, &err), 0);
     FILE *script = fopen("script", "r");
     assert_non_null(script);
     text[fread(text, 1, sizeof(text) - 1, script)] = '\0';
@@ -83,7 +87,7 @@ static void a_line_for_each_set_of_options(void **state)
                   "\"session_gbps\":{\"median\":3}},"
                   "{\"options\":{\"channels\":\"1\",\"size\":\"8K\"},\"message_bytes\":8192,"
                   "\"session_gbps\":{\"median\":2.5},\"raw_gbps\":{\"median\":3}}]",
-                  "a.svg",
+                  "{\"channels\":[\"1\",\"2\"],\"size\":[\"4K\",\"8K\"]}", "a.svg",
                   HEAD("a.svg") BANDWIDTH_HEAD
                   "$points_0_s << END\n4096 1.500000\n8192 2.500000\nEND\n"
                   "$points_0_r << END\n4096 2.000000\n8192 3.000000\nEND\n"
@@ -100,7 +104,7 @@ static void a_line_for_each_distribution(void **state)
                   "[{\"message_bytes\":4096,\"acknowledged\":{\"count\":4,"
                   "\"histogram\":[[1000,1],[2000,3]]},"
                   "\"destination\":{\"applied\":{\"count\":1,\"histogram\":[[500,1]]}}}]",
-                  "a.svg",
+                  "{\"size\":[\"4K\"],\"channels\":[\"1\"]}", "a.svg",
                   HEAD("a.svg") DISTRIBUTION_HEAD
                   "$values_0 << END\n1.000000 25.000000\n2.000000 100.000000\nEND\n"
                   "$values_1 << END\n0.500000 100.000000\nEND\n"
@@ -108,11 +112,44 @@ static void a_line_for_each_distribution(void **state)
                   " $values_1 with steps title 'destination.applied, 4096 bytes'\n");
 }
 
+/* Those that are always told and the size, which the line runs over, are not told again. */
+static void lines_are_told_by_what_was_swept(void **state)
+{
+    (void)state;
+    assert_script(PLOT_BANDWIDTH,
+                  "[{\"options\":{\"channels\":\"1\",\"size\":\"4K\",\"post-list\":\"1\"},"
+                  "\"message_bytes\":4096,\"raw_gbps\":{\"median\":2}},"
+                  "{\"options\":{\"channels\":\"1\",\"size\":\"4K\",\"post-list\":\"0\"},"
+                  "\"message_bytes\":4096,\"raw_gbps\":{\"median\":3}}]",
+                  "{\"channels\":[\"1\"],\"size\":[\"4K\"],\"post-list\":[\"1\",\"0\"]}", "a.svg",
+                  HEAD("a.svg") BANDWIDTH_HEAD
+                  "$points_0_r << END\n4096 2.000000\nEND\n"
+                  "$points_1_r << END\n4096 3.000000\nEND\n"
+                  "plot $points_0_r with linespoints title 'raw, channels 1, post-list 1',"
+                  " $points_1_r with linespoints title 'raw, channels 1, post-list 0'\n");
+}
+
+static void distributions_are_told_by_what_was_swept(void **state)
+{
+    (void)state;
+    assert_script(PLOT_DISTRIBUTION,
+                  "[{\"options\":{\"channels\":\"1\",\"load\":\"0\"},"
+                  "\"sync\":{\"count\":1,\"histogram\":[[1000,1]]}},"
+                  "{\"options\":{\"channels\":\"2\",\"load\":\"0\"},"
+                  "\"sync\":{\"count\":1,\"histogram\":[[2000,1]]}}]",
+                  "{\"channels\":[\"1\",\"2\"],\"load\":[\"0\"]}", "a.svg",
+                  HEAD("a.svg") DISTRIBUTION_HEAD
+                  "$values_0 << END\n1.000000 100.000000\nEND\n"
+                  "$values_1 << END\n2.000000 100.000000\nEND\n"
+                  "plot $values_0 with steps title 'sync, channels 1',"
+                  " $values_1 with steps title 'sync, channels 2'\n");
+}
+
 /* A file's name stays a name. */
 static void quotes_in_a_name(void **state)
 {
     (void)state;
-    assert_script(PLOT_BANDWIDTH, "[]", "it's'; system 'x.svg",
+    assert_script(PLOT_BANDWIDTH, "[]", "{}", "it's'; system 'x.svg",
                   HEAD("it''s''; system ''x.svg") BANDWIDTH_HEAD "\n");
 }
 
@@ -122,10 +159,10 @@ static void gnuplot_fails(void **state)
 
     (void)state;
     make_gnuplot("exit 3");
-    assert_int_equal(draw("test", PLOT_BANDWIDTH, "[]", "a.svg", &err), -1);
+    assert_int_equal(draw("test", PLOT_BANDWIDTH, "[]", "{}", "a.svg", &err), -1);
     assert_string_equal(err.message, "a.svg was not drawn: gnuplot failed");
     make_gnuplot("kill -9 $$");
-    assert_int_equal(draw("test", PLOT_BANDWIDTH, "[]", "a.svg", &err), -1);
+    assert_int_equal(draw("test", PLOT_BANDWIDTH, "[]", "{}", "a.svg", &err), -1);
 }
 
 static void no_gnuplot(void **state)
@@ -134,7 +171,7 @@ static void no_gnuplot(void **state)
 
     (void)state;
     assert_int_equal(setenv("PATH", scratch_directory, 1), 0);
-    assert_int_equal(draw("test", PLOT_BANDWIDTH, "[]", "a.svg", &err), -1);
+    assert_int_equal(draw("test", PLOT_BANDWIDTH, "[]", "{}", "a.svg", &err), -1);
     assert_int_equal(err.code, MULTIFD_ERROR_SYSTEM);
     assert_string_equal(err.message,
                         "a.svg was not drawn: gnuplot could not be started (Debian: gnuplot-nox)");
@@ -147,6 +184,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         in_scratch(a_line_for_each_set_of_options),
         in_scratch(a_line_for_each_distribution),
+        in_scratch(lines_are_told_by_what_was_swept),
+        in_scratch(distributions_are_told_by_what_was_swept),
         in_scratch(quotes_in_a_name),
         in_scratch(gnuplot_fails),
         in_scratch(no_gnuplot),

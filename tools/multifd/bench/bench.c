@@ -42,7 +42,8 @@ static int show(const struct bench_args *args, const json_t *results, struct mul
     } else {
         results_print(results, args->what, args->values);
     }
-    return args->plot != NULL ? results_plot(results, args->what, args->plot, err) : 0;
+    return args->plot != NULL ? results_plot(results, args->what, args->values, args->plot, err)
+                              : 0;
 }
 
 static int measure(const struct bench_args *args, struct multifd_error *err)

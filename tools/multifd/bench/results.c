@@ -60,6 +60,11 @@ void results_print_json(const json_t *results)
     free(text);
 }
 
+bool results_is_swept(const char *name, const json_t *tried)
+{
+    return json_array_size(tried) > 1 && strcmp(name, "size") != 0;
+}
+
 const json_t *results_member(const json_t *row, const char *path)
 {
     while (row != NULL && *path != '\0') {

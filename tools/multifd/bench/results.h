@@ -23,9 +23,15 @@ void results_print(const json_t *results, const struct measurement *what, const 
 /* Prints them as JSON. */
 void results_print_json(const json_t *results);
 
-/* Draws them to a file, with gnuplot. */
-int results_plot(const json_t *results, const struct measurement *what, const char *file,
-                 struct multifd_error *err);
+/* Draws them to a file, with gnuplot. `values` as above. */
+int results_plot(const json_t *results, const struct measurement *what, const json_t *values,
+                 const char *file, struct multifd_error *err);
+
+/*
+ * Whether an option was tried with several values, which the message size does not tell. `tried` is
+ * what `values` has of it.
+ */
+bool results_is_swept(const char *name, const json_t *tried);
 
 /* The member of a row at a path of names joined by dots; NULL if there is none. */
 const json_t *results_member(const json_t *row, const char *path);

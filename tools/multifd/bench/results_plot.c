@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "results.h"
 
+#include "cli_table.h"
 #include "fail.h"
 
 #include <spawn.h>
@@ -28,20 +29,43 @@ static void print_head(FILE *gnuplot, const struct measurement *what, const char
                   what->name);
 }
 
-/* ---- Bandwidth over message size ---- */
+/* ---- Titles ---- */
 
-/* What tells a row's line from others: all its options but the message size. */
-static void print_label(FILE *gnuplot, const json_t *row, const char *kind)
+static void print_option(FILE *plot, const json_t *row, const char *name)
 {
-    static const char *const parts[] = {"channels", "window", "method"};
+    const json_t *option = json_object_get(json_object_get(row, "options"), name);
 
-    (void)fprintf(gnuplot, "%s", kind);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        const json_t *option = json_object_get(json_object_get(row, "options"), parts[i]);
-        if (option != NULL) {
-            (void)fprintf(gnuplot, ", %s %s", parts[i], json_string_value(option));
+    if (option != NULL) { /* a level is of one method only */
+        (void)fprintf(plot, ", %s %s", name, json_string_value(option));
+    }
+}
+
+/* The options that tell a row from others, apart from the message size and from those in `told`. */
+static void print_swept(FILE *plot, const json_t *row, const json_t *values,
+                        const char *const *told)
+{
+    const char *name;
+    json_t *tried;
+
+    json_object_foreach((json_t *)(uintptr_t)values, name, tried)
+    {
+        if (results_is_swept(name, tried) && !cli_is_among(told, name)) {
+            print_option(plot, row, name);
         }
     }
+}
+
+/* ---- Bandwidth over message size ---- */
+
+static void print_label(FILE *plot, const json_t *row, const json_t *values, const char *kind)
+{
+    static const char *const always[] = {"channels", "window", "method", NULL};
+
+    (void)fprintf(plot, "%s", kind);
+    for (size_t i = 0; always[i] != NULL; i++) {
+        print_option(plot, row, always[i]);
+    }
+    print_swept(plot, row, values, always);
 }
 
 static bool same_line(const json_t *left, const json_t *right)
@@ -83,7 +107,7 @@ static bool print_points(FILE *gnuplot, const json_t *rows, size_t first, const 
     return true;
 }
 
-static void plot_bandwidth(FILE *gnuplot, const json_t *rows)
+static void plot_bandwidth(FILE *gnuplot, const json_t *rows, const json_t *values)
 {
     static const struct {
         const char *path;
@@ -100,7 +124,7 @@ static void plot_bandwidth(FILE *gnuplot, const json_t *rows)
             if (print_points(gnuplot, rows, i, kinds[kind].path)) {
                 (void)fprintf(plot, "%s $points_%zu_%c with linespoints title '",
                               ftell(plot) == 0 ? "plot" : ",", i, kinds[kind].path[0]);
-                print_label(plot, json_array_get(rows, i), kinds[kind].kind);
+                print_label(plot, json_array_get(rows, i), values, kinds[kind].kind);
                 (void)fputc('\'', plot);
             }
         }
@@ -135,7 +159,16 @@ static void print_distribution(FILE *gnuplot, FILE *plot, const char *name, cons
     (*count)++;
 }
 
-static void plot_distributions(FILE *gnuplot, const json_t *rows)
+static void print_message(FILE *plot, const json_t *row)
+{
+    const json_t *bytes = results_member(row, "message_bytes");
+
+    if (bytes != NULL) {
+        (void)fprintf(plot, ", %lld bytes", (long long)json_integer_value(bytes));
+    }
+}
+
+static void plot_distributions(FILE *gnuplot, const json_t *rows, const json_t *values)
 {
     static const char *const paths[] = {"acknowledged", "destination.applied", "latency", "sync"};
     char *lines = NULL;
@@ -151,8 +184,9 @@ static void plot_distributions(FILE *gnuplot, const json_t *rows)
             const json_t *member = results_member(row, paths[path]);
             if (member != NULL) {
                 print_distribution(gnuplot, plot, paths[path], member, &count);
-                (void)fprintf(plot, ", %lld bytes'",
-                              (long long)json_integer_value(results_member(row, "message_bytes")));
+                print_message(plot, row);
+                print_swept(plot, row, values, NULL);
+                (void)fputc('\'', plot);
             }
         }
     }
@@ -165,7 +199,8 @@ static void plot_distributions(FILE *gnuplot, const json_t *rows)
 
 /* ---- Running gnuplot ---- */
 
-static char *make_script(const json_t *rows, const struct measurement *what, const char *file)
+static char *make_script(const json_t *rows, const struct measurement *what, const json_t *values,
+                         const char *file)
 {
     char *script = NULL;
     size_t length;
@@ -176,9 +211,9 @@ static char *make_script(const json_t *rows, const struct measurement *what, con
     }
     print_head(gnuplot, what, file);
     if (what->plot == PLOT_BANDWIDTH) {
-        plot_bandwidth(gnuplot, rows);
+        plot_bandwidth(gnuplot, rows, values);
     } else {
-        plot_distributions(gnuplot, rows);
+        plot_distributions(gnuplot, rows, values);
     }
     return fclose(gnuplot) == 0 ? script : NULL;
 }
@@ -219,10 +254,10 @@ static int run_gnuplot(const char *script)
     return status == -1 ? -1 : WEXITSTATUS(status);
 }
 
-int results_plot(const json_t *results, const struct measurement *what, const char *file,
-                 struct multifd_error *err)
+int results_plot(const json_t *results, const struct measurement *what, const json_t *values,
+                 const char *file, struct multifd_error *err)
 {
-    char *script = make_script(json_object_get(results, "rows"), what, file);
+    char *script = make_script(json_object_get(results, "rows"), what, values, file);
     int status = script == NULL ? -1 : run_gnuplot(script);
 
     free(script);

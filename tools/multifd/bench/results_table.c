@@ -84,8 +84,8 @@ static void add_swept(struct table *table, const json_t *values)
         char *path = table->paths[table->num];
 
         (void)snprintf(path, CELL_MAX, "options.%s", name);
-        if (json_array_size(tried) > 1 && strcmp(name, "size") != 0 && /* "message" shows it */
-            table->num < COLUMNS_MAX - 1 && !has_path(table, path)) {
+        if (results_is_swept(name, tried) && table->num < COLUMNS_MAX - 1 &&
+            !has_path(table, path)) {
             table->columns[table->num++] = (struct column){name, path, COLUMN_TEXT};
         }
     }
