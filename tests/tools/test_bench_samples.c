@@ -98,20 +98,55 @@ static void percentiles_of_few(void **state)
     samples_delete(&samples);
 }
 
-static void what_has_no_room_is_dropped(void **state)
+static void room_grows(void **state)
 {
-    static const uint64_t values[] = {1, 2, 3, 4};
-    struct samples *samples = samples_of(2, values, 4);
-    json_t *object = samples_json(samples);
+    enum { MANY = 100000 };
+    static uint64_t values[MANY];
 
     (void)state;
-    assert_int_equal(samples_count(samples), 2);
-    assert_int_equal(integer(object, "max"), 2);
+    for (size_t i = 0; i < MANY; i++) {
+        values[i] = MANY - i;
+    }
+    for (uint64_t room = 0; room <= 3; room++) {
+        struct samples *samples = samples_of(room, values, MANY);
+        json_t *object = samples_json(samples);
+
+        assert_int_equal(samples_count(samples), MANY);
+        assert_int_equal(integer(object, "min"), 1);
+        assert_int_equal(integer(object, "p50"), MANY / 2);
+        assert_int_equal(integer(object, "max"), MANY);
+        json_decref(object);
+        samples_delete(&samples);
+    }
+}
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static size_t most_memory = SIZE_MAX;
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return size <= most_memory ? __real_realloc(old, size) : NULL;
+}
+
+/* Results that lack samples would look as good as any. */
+static void no_results_without_all_samples(void **state)
+{
+    static const uint64_t values[] = {1, 2, 3, 4, 5};
+    struct multifd_error err;
+
+    (void)state;
+    most_memory = 4 * sizeof(values[0]);
+    struct samples *samples = samples_of(2, values, 4);
+    json_t *object = samples_json(samples);
+    assert_int_equal(integer(object, "count"), 4);
     json_decref(object);
-    samples_delete(&samples);
-    samples = samples_of(0, values, 4);
+    samples_add(samples, 5);
     assert_null(samples_json(samples));
     samples_delete(&samples);
+    assert_null(samples_new(5, &err));
+    most_memory = SIZE_MAX;
 }
 
 /* Below 16 each value is a class, then there are eight for each power of two. */
@@ -158,7 +193,8 @@ int main(void)
         cmocka_unit_test(one),
         cmocka_unit_test(percentiles),
         cmocka_unit_test(percentiles_of_few),
-        cmocka_unit_test(what_has_no_room_is_dropped),
+        cmocka_unit_test(room_grows),
+        cmocka_unit_test(no_results_without_all_samples),
         cmocka_unit_test(histogram_classes),
         cmocka_unit_test(medians),
         cmocka_unit_test(spread),

@@ -110,8 +110,9 @@ static int run(enum exchange_kind kind, const struct bench_case *bench, struct p
     }
     trips.samples = samples_new(rounds_room(bench), err);
     if (trips.samples != NULL && connect_sink(&trips, kind, err) == 0 && do_all(&trips, err) == 0) {
-        status = 0;
-        (void)json_object_set_new(row, "latency", samples_json(trips.samples));
+        status = json_object_set_new(row, "latency", samples_json(trips.samples)) == 0
+                     ? 0
+                     : tool_fail(err, MULTIFD_ERROR_SYSTEM, "no samples");
         (void)json_object_set_new(row, "inline",
                                   json_boolean(verbs_exchange_is_inline(&trips.exchange)));
         (void)json_object_set_new(row, "waiting",

@@ -12,7 +12,7 @@
 /* Of what the source's memory is filled with; the destination's is fresh. */
 #define ROUNDS_SEED 1
 
-/* Most samples of a run that is limited by time. */
+/* Samples of a run that is limited by time for which there is room beforehand. */
 #define ROUNDS_ROOM 1000000
 
 static inline uint64_t rounds_room(const struct bench_case *bench)

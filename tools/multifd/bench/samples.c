@@ -3,41 +3,59 @@
 
 #include "fail.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct samples {
     uint64_t room;
     uint64_t count;
-    uint64_t values[];
+    bool incomplete; /* one could not be kept */
+    uint64_t *values;
 };
+
+static int grow(struct samples *samples, uint64_t room)
+{
+    uint64_t *values = realloc(samples->values, room * sizeof(*values));
+
+    if (values == NULL) {
+        return -1;
+    }
+    samples->values = values;
+    samples->room = room;
+    return 0;
+}
 
 struct samples *samples_new(uint64_t room, struct multifd_error *err)
 {
-    struct samples *samples = malloc(sizeof(*samples) + room * sizeof(samples->values[0]));
+    struct samples *samples = calloc(1, sizeof(*samples));
 
-    if (samples == NULL) {
+    if (samples == NULL || grow(samples, room == 0 ? 1 : room) != 0) {
         (void)tool_fail(err, MULTIFD_ERROR_SYSTEM, "no memory for %llu samples",
                         (unsigned long long)room);
+        samples_delete(&samples);
         return NULL;
     }
-    memset(samples->values, 0xff, room * sizeof(samples->values[0])); /* no page fault later */
-    samples->room = room;
-    samples->count = 0;
+    memset(samples->values, 0xff, samples->room * sizeof(uint64_t)); /* no page fault later */
     return samples;
 }
 
 void samples_delete(struct samples **samples)
 {
+    if (*samples != NULL) {
+        free((*samples)->values);
+    }
     free(*samples);
     *samples = NULL;
 }
 
 void samples_add(struct samples *samples, uint64_t value)
 {
-    if (samples->count < samples->room) {
-        samples->values[samples->count++] = value;
+    if (samples->count == samples->room && grow(samples, 2 * samples->room) != 0) {
+        samples->incomplete = true;
+        return;
     }
+    samples->values[samples->count++] = value;
 }
 
 uint64_t samples_count(const struct samples *samples)
@@ -102,7 +120,7 @@ static double mean(const struct samples *samples)
 
 json_t *samples_json(struct samples *samples)
 {
-    if (samples->count == 0) {
+    if (samples->count == 0 || samples->incomplete) {
         return NULL;
     }
     qsort(samples->values, samples->count, sizeof(samples->values[0]), compare_values);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * samples.h - figures that are taken many times. All are kept, so percentiles are exact; room is
- * made beforehand, so that taking one costs a store.
+ * made beforehand, so that taking one costs a store, and grows where that is not enough.
  */
 #ifndef MULTIFD_BENCH_SAMPLES_H
 #define MULTIFD_BENCH_SAMPLES_H
@@ -18,7 +18,7 @@ struct samples *samples_new(uint64_t room, struct multifd_error *err);
 /* Accepts NULL, sets to NULL. */
 void samples_delete(struct samples **samples);
 
-/* Takes one; what there is no room for is dropped. */
+/* Takes one. When there is no memory for it there will be no results: samples_json says so. */
 void samples_add(struct samples *samples, uint64_t value);
 
 uint64_t samples_count(const struct samples *samples);
@@ -26,7 +26,7 @@ uint64_t samples_count(const struct samples *samples);
 /*
  * {"count", "mean", "min", "p50", "p90", "p99", "p99_9", "max", "histogram": [[UP_TO, COUNT], ...]}
  * with the classes of the histogram 1/8 of a power of two wide; the empty ones are left out. Sorts
- * the samples. NULL when there is none, or no memory.
+ * the samples. NULL when there is none, or there was no memory for one.
  */
 json_t *samples_json(struct samples *samples);
 
