@@ -24,6 +24,7 @@ struct talk {
     json_t *orders[ORDERS_MAX];  /* of passes, as the sink gets them */
     size_t num_orders;
     bool all_warm_up; /* the sink is told that no pass counts */
+    unsigned late_us; /* the sink hears so late of the watched pass */
 };
 
 static void *run_source(void *arg)
@@ -41,6 +42,11 @@ static void *run_source(void *arg)
     }
     peer_delete(&talk->client);
     return NULL;
+}
+
+static bool says(const json_t *order, const char *name)
+{
+    return json_boolean_value(json_object_get(order, name));
 }
 
 static void take_order(struct talk *talk, json_t *order)
@@ -67,6 +73,9 @@ static void relay(struct talk *talk, struct peer *source, struct peer *sink)
                 return;
             }
             take_order(talk, said);
+            if (says(said, "watched")) {
+                (void)usleep(talk->late_us);
+            }
             (void)peer_send(sink, said, &err);
         }
         if (peer_has_sent(sink, TURN_MS)) {
@@ -151,11 +160,6 @@ static int start(void **state)
 }
 
 /* ---- Tests ---- */
-
-static bool says(const json_t *order, const char *name)
-{
-    return json_boolean_value(json_object_get(order, name));
-}
 
 /* Raw and the session's, then the watched one, then those that count. */
 static void first_turn_is_for_warming_up(void **state)
@@ -255,6 +259,17 @@ static void slow_parts_have_the_lowest_rate(void **state)
     forget(&talk);
 }
 
+/* The whole pass would be over until then. */
+static void sink_looks_from_the_beginning(void **state)
+{
+    struct talk talk = {.late_us = 50000};
+
+    (void)state;
+    measure_well(&talk, "{\"memory\":\"1M\",\"repeat\":\"1\",\"raw\":\"off\"}");
+    assert_true(json_number_value(results_member(talk.row, "destination.lowest_gbps")) > 0);
+    forget(&talk);
+}
+
 /* Of each page of a pass the stamp arrives only; the rest stays as it is at the destination. */
 struct loss {
     uint64_t pass;
@@ -312,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup(channels_have_whole_packets, start),
         cmocka_unit_test_setup(wire_has_its_own_rate, start),
         cmocka_unit_test_setup(slow_parts_have_the_lowest_rate, start),
+        cmocka_unit_test_setup(sink_looks_from_the_beginning, start),
         cmocka_unit_test_setup(pages_that_do_not_move_are_noticed, start),
     };
 

@@ -7,7 +7,8 @@
  * "watched": bool}, after a raw one the mark "sent", and at the end {"pass": 0}. The sink answers
  * each pass with the mark "equal", once it has compared what came; over the null device nothing
  * comes. What either side adds to the results leaves the passes out that are for warming up; of the
- * watched one there is the lowest rate only.
+ * watched one there is the lowest rate only, and it begins when the sink has said "watching": a
+ * small memory could have come before the first look.
  *
  * Raw passes and the session's are over the same memory, which the sink has as the pass before left
  * it. So that a pass whose every byte is compared must really have moved every page as a whole, it

@@ -89,6 +89,9 @@ static int receive_watched(struct bandwidth_sink *sink, struct multifd_error *er
         return -1;
     }
     look(sink);
+    if (peer_send_mark(sink->peer, "watching", err) != 0) {
+        return -1;
+    }
     ticker = ticker_start(LOOK_NS, look, sink);
     if (ticker == NULL) {
         return tool_fail(err, MULTIFD_ERROR_SYSTEM, "no thread");

@@ -163,11 +163,14 @@ static int prepare_pass(struct bandwidth_source *source, bool raw, struct pass_k
         bench_memory_fill(&source->memory, seed);
     }
     bench_memory_stamp(&source->memory, ++source->passes);
-    return peer_send(source->peer,
-                     json_pack("{s:I, s:b, s:I, s:b, s:b}", "pass", (json_int_t)source->passes,
-                               "raw", raw, "seed", (json_int_t)seed, "warm_up", kind.warm_up,
-                               "watched", kind.watched),
-                     err);
+    if (peer_send(source->peer,
+                  json_pack("{s:I, s:b, s:I, s:b, s:b}", "pass", (json_int_t)source->passes, "raw",
+                            raw, "seed", (json_int_t)seed, "warm_up", kind.warm_up, "watched",
+                            kind.watched),
+                  err) != 0) {
+        return -1;
+    }
+    return kind.watched ? peer_expect_mark(source->peer, "watching", err) : 0;
 }
 
 /* One pass, checked by the other side; *gbps is its rate. */
