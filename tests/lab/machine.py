@@ -13,17 +13,13 @@ import subprocess
 import time
 
 import session
-from orders import Orders, is_over
+from orders import MachineError, Orders, is_over
 
 MIB = 1 << 20
 BLOCKS = {'ram0': 64, 'ram1': 64}     # RAM blocks that are files: name, MiB
 START_SECONDS = 60
 BOOT_SECONDS = 60
 MONITOR_SECONDS = 20
-
-
-class MachineError(Exception):
-    """QEMU does not do what it was told; the text says what."""
 
 
 class Monitor:

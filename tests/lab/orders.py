@@ -5,6 +5,14 @@ import time
 CLEAN_UP_SECONDS = 20
 
 
+class MachineError(Exception):
+    """QEMU does not do what it was told; the text says what."""
+
+
+class StuckError(MachineError):
+    """A migration has failed, and QEMU never cleans up: it takes no other. Seen with 7.2, once in some hundred."""
+
+
 def is_over(told):
     """Whether the migration is, of which QEMU tells that."""
     return told.get('status') in ('completed', 'failed', 'cancelled')
@@ -31,7 +39,9 @@ class Orders:
     def migrate(self, address):
         """Starts a migration, when QEMU has cleaned up after the last one: it may not come earlier."""
         end = time.monotonic() + CLEAN_UP_SECONDS
-        while is_over(self.migration()) and self.has_yanks() and time.monotonic() < end:
+        while is_over(self.migration()) and self.has_yanks():
+            if time.monotonic() > end:
+                raise StuckError(f'QEMU has not cleaned up in {CLEAN_UP_SECONDS} s: {self.migration()}')
             time.sleep(0.02)
         self.execute('migrate', {'uri': address})
 
