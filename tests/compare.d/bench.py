@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """multifd bench: its server and its client, as two programs like perftest's, or both in one."""
-import time
-
 import session
-from contender import Contender, Failure, ended_well, last_line
+from contender import Contender, Failure, await_start, ended_well
 
 SECONDS = 180
-LISTEN_SECONDS = 10
 WAITING = 'waiting at port'
 
 
@@ -45,16 +42,8 @@ class Bench(Contender):
         if self.loopback:
             return port
         self.server = session.Program([*self.argv, '--port', str(port)])
-        end = time.monotonic() + LISTEN_SECONDS
-        while not self.is_waiting():
-            if self.server.has_ended(0.05) or time.monotonic() > end:
-                result, self.server = self.server.wait(0), None
-                raise Failure(f'the server does not wait: {last_line(result)}')
+        await_start(self.server, lambda: self.server.has_complained(WAITING), 'the server does not wait')
         return port
-
-    def is_waiting(self):
-        with open(f'/proc/self/fd/{self.server.err.fileno()}', encoding='utf-8') as err:
-            return WAITING in err.read()
 
     def drive(self, place, port):
         address = [f'rdma:{place.address}:{port}'] if port else []      # what has one side only takes none

@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Two `multifd bridge` between the two QEMUs of a migration."""
-import contextlib
-import os
-import time
-
 import qemu
 import session
-from contender import Failure, ended_well, last_line
+from contender import await_ready, ended_well
 
-READY_SECONDS = 10
 END_SECONDS = 30
 
 
@@ -26,16 +21,9 @@ class Migration(qemu.Migration):
         return {'uri': f'unix:{place.path("source.socket" if self.source else "destination.socket")}'}
 
     def start(self, place, side, addresses, ram):
-        ready = place.path(f'{side}.ready')
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(ready)
-        program = session.Program([self.program, 'bridge', side, *addresses, '--ram', f'pc.ram={ram}',
-                                   '--json', '--quiet', '--ready', ready])
-        self.bridges[side] = program
-        end = time.monotonic() + READY_SECONDS
-        while not (os.path.exists(ready) and os.path.getsize(ready)):
-            if program.has_ended(0.01) or time.monotonic() > end:
-                raise Failure(f'the {side}\'s bridge is not ready: {last_line(self.end(side, 0))}')
+        self.bridges[side] = session.Server([self.program, 'bridge', side, *addresses, '--ram', f'pc.ram={ram}',
+                                             '--json', '--quiet'], place.path(f'{side}.ready'))
+        await_ready(self.bridges[side], f'the {side}\'s bridge is not ready')
 
     def end(self, side, seconds):
         return self.bridges.pop(side).wait(seconds)

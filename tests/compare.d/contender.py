@@ -4,6 +4,7 @@ import hashlib
 import os
 
 CHUNK = 1 << 20
+START_SECONDS = 10      # that a server may take
 
 
 class Failure(Exception):
@@ -75,6 +76,17 @@ def ended_well(result, seconds):
     if result.status != 0:
         raise Failure(f'status {result.status}: {last_line(result)}')
     return result
+
+
+def await_start(program, is_up, otherwise, every=0.01):
+    """Waits until a server is: what is the matter `otherwise`."""
+    if not program.wait_until(is_up, START_SECONDS, every):
+        raise Failure(f'{otherwise}: {last_line(program.wait(0))}')
+
+
+def await_ready(server, otherwise):
+    """The same, of one that says itself when a source can connect."""
+    await_start(server, server.is_ready, otherwise)
 
 
 def last_line(result):

@@ -9,7 +9,7 @@ import time
 
 import contents
 import session
-from contender import Contender, Failure, digest, ended_well, last_line
+from contender import Contender, await_ready, digest, ended_well
 
 SECONDS = 120
 LOOK_SECONDS = 0.005
@@ -33,27 +33,20 @@ class Migration(Contender):
     def address(self, place, port):
         return f'{self.transport}:{place.address}:{port}'
 
-    def start(self, command, address, ram, *more):
-        return session.Program([self.multifd, command, address, '--ram', f'pc.ram={ram}', '--json',
-                                '--quiet', *more])
+    def command(self, name, address, ram):
+        return [self.multifd, name, address, '--ram', f'pc.ram={ram}', '--json', '--quiet']
 
     def serve(self, place):
         port = place.next_port()
-        ready = place.path('ready')
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(ready)
-        self.recv = self.start('recv', self.address(place, port), place.path('destination'),
-                               '--ready', ready)
-        end = time.monotonic() + 10
-        while not (os.path.exists(ready) and os.path.getsize(ready)):
-            if self.recv.has_ended(0.01) or time.monotonic() > end:
-                result, self.recv = self.recv.wait(0), None
-                raise Failure(f'recv is not ready: {last_line(result)}')
+        self.recv = session.Server(self.command('recv', self.address(place, port), place.path('destination')),
+                                   place.path('ready'))
+        await_ready(self.recv, 'recv is not ready')
         return port
 
     def drive(self, place, port):
         began = time.monotonic()
-        self.send = self.start('send', self.address(place, port), place.source, *self.words)
+        self.send = session.Program([*self.command('send', self.address(place, port), place.source),
+                                     *self.words])
         self.watch(SECONDS)
         wall = time.monotonic() - began
         result, self.send = self.send.wait(0), None

@@ -2,13 +2,11 @@
 """perftest's programs, with queue pairs of rdma_cm."""
 import math
 import re
-import time
 
 import session
-from contender import Contender, Failure, ended_well, last_line
+from contender import Contender, Failure, await_start, ended_well, last_line
 
 SECONDS = 60
-LISTEN_SECONDS = 10
 
 # Both put other text between the columns: warnings come without a line's end.
 BANDWIDTH = re.compile(r'^ *(\d+) +(\d+) +([\d.]+) +([\d.]+)\s', re.MULTILINE)
@@ -42,12 +40,6 @@ def latency(text):
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def is_listening(port):
-    """Whether rdma_cm has a listener on the port; it keeps TCP's port, too, only in its own list."""
-    ended = session.run(['rdma', 'resource', 'show', 'cm_id'], 10)
-    return bool(re.search(rf'state LISTEN .*:{port}\b', ended.out))
-
-
 def ended_well_or_crashed(result):
     """A crash is another thing that happens now and then."""
     if result.status is not None and result.status < 0:
@@ -72,11 +64,7 @@ class Perftest(Contender):
     def serve(self, place):
         port = place.next_port()
         self.server = self.start(place, port)
-        end = time.monotonic() + LISTEN_SECONDS
-        while not is_listening(port):
-            if self.server.has_ended(0.05) or time.monotonic() > end:
-                result, self.server = self.server.wait(0), None
-                raise Failure(f'the server does not listen: {last_line(result)}')
+        await_start(self.server, lambda: session.is_listening(port), 'the server does not listen', every=0.05)
         return port
 
     def drive(self, place, port):

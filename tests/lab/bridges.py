@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import time
 
 import session
 from machine import BLOCKS
@@ -25,20 +24,13 @@ class Side:
     def __init__(self, multifd, name, folder, addresses, machine, blocks, more):
         """`machine` is the QEMU beside it, of which it is told these blocks."""
         self.name = name
-        self.ready = os.path.join(folder, f'ready-{name}')
-        self.result = None
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.ready)
         words = [f'{block}={machine.ram(block)}' for block in blocks]
         words = [word for block in words for word in ('--ram', block)]
-        self.program = session.Program([multifd, 'bridge', name, *addresses, *words, '--json', '--quiet',
-                                        '--ready', self.ready, *more])
+        self.program = session.Server([multifd, 'bridge', name, *addresses, *words, '--json', '--quiet',
+                                       *more], os.path.join(folder, f'ready-{name}'))
 
     def wait_until_ready(self):
-        end = time.monotonic() + READY_SECONDS
-        while not (os.path.exists(self.ready) and os.path.getsize(self.ready)):
-            if self.program.has_ended(0.01) or time.monotonic() > end:
-                break
+        self.program.wait_until(self.program.is_ready, READY_SECONDS)
 
     def signal(self, number):
         with contextlib.suppress(OSError):
@@ -46,8 +38,7 @@ class Side:
 
     def end(self, seconds=END_SECONDS):
         """Its Result, when it has ended or the time is up."""
-        self.result = self.result or self.program.wait(seconds)
-        return self.result
+        return self.program.wait(seconds)
 
     def problems(self):
         result = self.end()
@@ -108,7 +99,7 @@ class Bridges:
 
     def check_reports(self):
         """Pages went the best way that was possible."""
-        source, destination = (side.result.report() for side in self.sides())
+        source, destination = (side.program.result.report() for side in self.sides())
         blocks = [set(names) for names in KNOWN[self.known]]
         can = self.method == 'none'
         wanted = {'direct_pages': can and bool(blocks[0] & blocks[1]),

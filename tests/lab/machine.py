@@ -90,7 +90,6 @@ class Machine(Orders):
         self.folder = folder
         self.side = side
         self.monitor = None
-        self.result = None
         self.console = os.path.join(folder, f'console-{Machine.number}')
         self.qmp = os.path.join(folder, f'qmp-{Machine.number}')     # for someone else
         own = os.path.join(folder, f'monitor-{Machine.number}')
@@ -145,16 +144,15 @@ class Machine(Orders):
         return ''
 
     def has_ended(self, seconds=0.0):
-        return self.result is not None or self.program.has_ended(seconds)
+        return self.program.has_ended(seconds)
 
     def end(self):
         """Ends it, if it has not; returns its Result."""
         if self.monitor:
             self.monitor.close()
-        if not self.result:
+        if not self.program.result:
             self.program.signal(signal.SIGKILL)
-            self.result = self.program.wait(MONITOR_SECONDS)
-        return self.result
+        return self.program.wait(MONITOR_SECONDS)
 
 
 # ---- A guest that is up, in files -----------------------------------------------------------

@@ -36,7 +36,7 @@ class Watch:
                            stderr=subprocess.DEVNULL)
         script = SCRIPT.replace('LIBRARY', library)
         self.program = session.Program(['bpftrace', '-f', 'json', '-e', script])
-        self.program.wait_for_line('{"type": "printf", "data": "ready\\n"}', 150)
+        self.program.wait_until(lambda: self.program.has_printed('"data": "ready\\n"'), 150)
 
     def end(self):
         """What it has printed, the maps by name, and what it complained of."""

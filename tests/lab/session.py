@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """In a node: programs that run beside each other, multifd's two sides, guest files."""
+import contextlib
 import json
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -52,24 +54,36 @@ class Program:
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.out,
                                         stderr=self.err)
         self.pidfd = os.pidfd_open(self.process.pid)
+        self.result = None
 
     def signal(self, number):
         signal.pidfd_send_signal(self.pidfd, number)
 
     def has_ended(self, seconds=0.0):
         """Waits until it ends, at most so long."""
-        return bool(select.select([self.pidfd], [], [], max(seconds, 0))[0])
+        return self.result is not None or bool(select.select([self.pidfd], [], [], max(seconds, 0))[0])
 
-    def wait_for_line(self, line, seconds):
-        """Waits until it has printed that line."""
+    def wait_until(self, reached, seconds, every=0.01):
+        """Whether that came to be so, in time and while the program ran."""
         end = time.monotonic() + seconds
-        while not self.has_ended(0.01) and time.monotonic() < end:
-            with open(f'/proc/self/fd/{self.out.fileno()}', encoding='utf-8') as out:
-                if line in out.read().splitlines():
-                    return
+        while not reached():
+            if self.has_ended(every) or time.monotonic() > end:
+                return False
+        return True
+
+    def has_printed(self, text):
+        return text in read_again(self.out)
+
+    def has_complained(self, text):
+        return text in read_again(self.err)
 
     def wait(self, seconds):
         """The Result; a program that has not ended in time is killed and has status None."""
+        if not self.result:
+            self.result = self.end(seconds)
+        return self.result
+
+    def end(self, seconds):
         in_time = self.has_ended(seconds)
         ended = time.time()
         if not in_time:
@@ -86,8 +100,33 @@ class Program:
                       usage.ru_utime + usage.ru_stime)
 
 
+class Server(Program):
+    """One that makes the file `ready`, with its port in it, when a source can connect."""
+
+    def __init__(self, argv, ready):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ready)
+        self.ready = ready
+        super().__init__([*argv, '--ready', ready])
+
+    def is_ready(self):
+        return os.path.exists(self.ready) and os.path.getsize(self.ready) > 0
+
+
+def read_again(file):
+    """All that a program has written to it; its own place in it stays."""
+    with open(f'/proc/self/fd/{file.fileno()}', encoding='utf-8') as again:
+        return again.read()
+
+
 def run(argv, seconds=60):
     return Program(argv).wait(seconds)
+
+
+def is_listening(port):
+    """Whether rdma_cm has a listener on the port; it keeps TCP's port, too, only in its own list."""
+    ended = run(['rdma', 'resource', 'show', 'cm_id'], 10)
+    return bool(re.search(rf'state LISTEN .*:{port}\b', ended.out))
 
 
 class Sides:
@@ -112,14 +151,8 @@ class Sides:
         """Starts recv on the next port and waits until a source can connect. `by` is a program that
         runs it, with its arguments."""
         self.port += 1
-        if os.path.exists(self.ready):
-            os.unlink(self.ready)
-        program = Program([*by, self.multifd, 'recv', self.where(address), '--ready', self.ready,
-                           *words])
-        end = time.monotonic() + seconds
-        while not (os.path.exists(self.ready) and os.path.getsize(self.ready)):
-            if program.has_ended(0.01) or time.monotonic() > end:
-                break
+        program = Server([*by, self.multifd, 'recv', self.where(address), *words], self.ready)
+        program.wait_until(program.is_ready, seconds)
         return program
 
     def send(self, *words, address=None, by=()):
