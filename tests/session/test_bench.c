@@ -40,7 +40,9 @@ static struct outcome run(const char *line)
     args.loopback = what->serve != NULL;
     args.address = what->serve != NULL ? "rdma:127.0.0.1" : NULL;
     json_t *cases = bench_args_cases(&args);
-    outcome.status = client_measure(&args, cases, outcome.rows, &outcome.err);
+    json_t *results = json_pack("{s:O}", "rows", outcome.rows);
+    outcome.status = client_measure(&args, cases, results, &outcome.err);
+    json_decref(results);
     json_decref(cases);
     bench_args_clear(&args);
     watchdog_stop();
@@ -267,8 +269,10 @@ static void all_links_obey_the_device_options(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         seen.receivers = 0;
         seen.senders = 0;
-        json_decref(run_well(cases[i].line, 1));
+        json_t *rows = run_well(cases[i].line, 1);
         assert_queue_pairs(cases[i].queue_pairs);
+        assert_int_equal(number_at(json_array_get(rows, 0), "link.mtu"), 1024);
+        json_decref(rows);
     }
 }
 

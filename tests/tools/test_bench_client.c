@@ -10,7 +10,7 @@
 static void assert_client_says(const char *line, const char *said)
 {
     struct multifd_error err = {0};
-    json_t *rows = json_array();
+    json_t *results = json_pack("{s:[]}", "rows");
     struct bench_args args;
     struct words words;
 
@@ -18,12 +18,12 @@ static void assert_client_says(const char *line, const char *said)
     assert_int_equal(
         bench_args_parse(&args, measurement_find("sync"), words.argc, words.argv, &err), CLI_RUN);
     json_t *cases = bench_args_cases(&args);
-    assert_int_equal(client_measure(&args, cases, rows, &err), -1);
+    assert_int_equal(client_measure(&args, cases, results, &err), -1);
     if (strstr(err.message, said) == NULL) {
         fail_msg("%s: \"%s\" lacks \"%s\"", line, err.message, said);
     }
     json_decref(cases);
-    json_decref(rows);
+    json_decref(results);
     bench_args_clear(&args);
 }
 

@@ -330,6 +330,7 @@ static int measure(const struct bench_case *bench, struct peer *peer, bool raw, 
         }
         if (raw) {
             (void)json_object_set_new(row, "raw_gbps", spread_json(source.raw_gbps, bench->repeat));
+            (void)json_object_set_new(row, "link", raw_source_link_json(source.raw));
         }
     }
     clear(&source);

@@ -50,7 +50,7 @@ static int measure(const struct bench_args *args, struct multifd_error *err)
 {
     json_t *cases = bench_args_cases(args);
     json_t *results = results_new(args->what);
-    int status = client_measure(args, cases, json_object_get(results, "rows"), err);
+    int status = client_measure(args, cases, results, err);
 
     if (status == 0) {
         status = show(args, results, err);

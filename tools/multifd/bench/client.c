@@ -17,6 +17,7 @@ struct client {
     struct bench_address address;
     struct peer *peer; /* NULL when the measurement has one side */
     struct loopback *loopback;
+    json_t *system;  /* of the server, once it has answered; NULL when there is none on its own */
     char folder[32]; /* of a loopback's unix socket; empty for none */
 };
 
@@ -133,6 +134,10 @@ static int finish_row(struct client *client, json_t *row, struct multifd_error *
     if (json_object_size(result) != 0) {
         (void)json_object_set(row, "destination", result);
     }
+    if (client->loopback == NULL) {
+        json_decref(client->system);
+        client->system = json_incref(json_object_get(answer, "system"));
+    }
     json_decref(answer);
     return 0;
 }
@@ -225,10 +230,11 @@ static int check_cases(const json_t *cases, struct multifd_error *err)
     return status;
 }
 
-int client_measure(const struct bench_args *args, const json_t *cases, json_t *rows,
+int client_measure(const struct bench_args *args, const json_t *cases, json_t *results,
                    struct multifd_error *err)
 {
     struct client client = {.args = args};
+    json_t *rows = json_object_get(results, "rows");
     int status = check_cases(cases, err);
 
     if (status == 0 && args->what->serve != NULL) {
@@ -238,5 +244,8 @@ int client_measure(const struct bench_args *args, const json_t *cases, json_t *r
         status = measure_case(&client, json_array_get(cases, i), rows, err);
     }
     leave(&client);
+    if (client.system != NULL) {
+        (void)json_object_set_new(results, "server", client.system);
+    }
     return status;
 }

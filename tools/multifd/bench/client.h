@@ -7,9 +7,9 @@
 
 /*
  * Measures the cases, against a server if the measurement has two sides, and appends a row for each
- * to `rows`.
+ * to the results' "rows"; a server on its own becomes their "server".
  */
-int client_measure(const struct bench_args *args, const json_t *cases, json_t *rows,
+int client_measure(const struct bench_args *args, const json_t *cases, json_t *results,
                    struct multifd_error *err);
 
 #endif

@@ -18,6 +18,9 @@ struct raw_sink;
 struct raw_source *raw_source_new(const struct bench_case *bench, const struct bench_memory *memory,
                                   uint16_t port, struct multifd_error *err);
 
+/* What the first of its links runs on, as of verbs_link_qp_json. */
+json_t *raw_source_link_json(const struct raw_source *source);
+
 /* Sends the pages in this order; returns when all are acknowledged. */
 int raw_source_pass(struct raw_source *source, const uint64_t *order, struct multifd_error *err);
 

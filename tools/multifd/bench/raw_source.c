@@ -3,7 +3,7 @@
 
 #include "fail.h"
 #include "raw_packet.h"
-#include "verbs_link.h"
+#include "verbs_link_qp.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -157,6 +157,11 @@ void raw_source_delete(struct raw_source **source)
     free(gone->channels);
     free(gone);
     *source = NULL;
+}
+
+json_t *raw_source_link_json(const struct raw_source *source)
+{
+    return verbs_link_qp_json(&source->channels[0].link);
 }
 
 /* The WRITEs of a packet, one for each run; their number. */

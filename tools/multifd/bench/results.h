@@ -4,7 +4,8 @@
  *
  *   {"version": 1, "type": "bench", "measurement": NAME, "system": {...}, "rows": [ROW, ...]}
  *
- * ROW has "options", what the measurement adds, and "destination", what the other side adds.
+ * and, with a server on its own, "server" with what "system" has, of it. ROW has "options", what
+ * the measurement adds, and "destination", what the other side adds.
  */
 #ifndef MULTIFD_BENCH_RESULTS_H
 #define MULTIFD_BENCH_RESULTS_H

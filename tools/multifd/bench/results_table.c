@@ -123,15 +123,12 @@ static void print_line(const struct table *table, const json_t *row)
     putchar('\n');
 }
 
-static void print_system(const json_t *results)
+static void print_system(const json_t *system)
 {
-    const json_t *system = json_object_get(results, "system");
     size_t index;
     json_t *device;
 
-    printf("multifd %s, %s %s, processors: %d",
-           json_string_value(json_object_get(results, "multifd")),
-           json_string_value(json_object_get(system, "kernel")),
+    printf("%s %s, processors: %d", json_string_value(json_object_get(system, "kernel")),
            json_string_value(json_object_get(system, "release")),
            (int)json_integer_value(json_object_get(system, "processors")));
     json_array_foreach(json_object_get(system, "devices"), index, device)
@@ -141,6 +138,18 @@ static void print_system(const json_t *results)
                (int)json_integer_value(json_object_get(device, "mtu")));
     }
     putchar('\n');
+}
+
+static void print_systems(const json_t *results)
+{
+    const json_t *server = json_object_get(results, "server");
+
+    printf("multifd %s, ", json_string_value(json_object_get(results, "multifd")));
+    print_system(json_object_get(results, "system"));
+    if (server != NULL) {
+        printf("server: ");
+        print_system(server);
+    }
 }
 
 /* ---- Histograms ---- */
@@ -197,7 +206,7 @@ void results_print(const json_t *results, const struct measurement *what, const 
     }
     add_swept(&table, values);
     measure(&table, rows);
-    print_system(results);
+    print_systems(results);
     print_line(&table, NULL);
     json_array_foreach((json_t *)(uintptr_t)rows, index, row)
     {

@@ -6,6 +6,7 @@
 #include "rounds_common.h"
 #include "samples.h"
 #include "verbs_exchange.h"
+#include "verbs_link_qp.h"
 
 /* Rounds of the first batch when time is the limit; they tell how many fit into the next. */
 #define FIRST_BATCH 10
@@ -117,6 +118,7 @@ static int run(enum exchange_kind kind, const struct bench_case *bench, struct p
                                   json_boolean(verbs_exchange_is_inline(&trips.exchange)));
         (void)json_object_set_new(row, "waiting",
                                   json_string(verbs_wait_name(&trips.exchange.wait)));
+        (void)json_object_set_new(row, "link", verbs_link_qp_json(&trips.exchange.link));
     }
     verbs_exchange_close(&trips.exchange);
     samples_delete(&trips.samples);

@@ -26,6 +26,7 @@ struct verbs_link {
     struct ibv_comp_channel *completions; /* of both queues, for those who sleep */
     struct ibv_cq *send_cq;
     struct ibv_cq *receive_cq;
+    unsigned mtu;            /* bytes, of the path; 0: there is none, as with iWARP */
     uint64_t remote_address; /* the other side's memory */
     uint64_t remote_length;
     uint32_t remote_key;

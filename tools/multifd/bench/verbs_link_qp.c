@@ -74,7 +74,7 @@ static int apply_mtu(const struct verbs_link *link, struct ibv_qp_attr *attribut
     return 0;
 }
 
-static int to_rtr(const struct verbs_link *link, struct multifd_error *err)
+static int to_rtr(struct verbs_link *link, struct multifd_error *err)
 {
     const struct verbs_settings *settings = link->settings;
     struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_RTR};
@@ -84,6 +84,7 @@ static int to_rtr(const struct verbs_link *link, struct multifd_error *err)
         ((mask & IBV_QP_PATH_MTU) != 0 && apply_mtu(link, &attributes, err) != 0)) {
         return -1;
     }
+    link->mtu = (mask & IBV_QP_PATH_MTU) != 0 ? (unsigned)mtu_bytes(attributes.path_mtu) : 0;
     if ((mask & IBV_QP_AV) != 0 && settings->traffic_class != VERBS_AUTO) {
         attributes.ah_attr.grh.traffic_class = (uint8_t)settings->traffic_class;
     }
@@ -114,6 +115,12 @@ static int to_rts(const struct verbs_link *link, struct multifd_error *err)
 int verbs_link_qp_connect(struct verbs_link *link, struct multifd_error *err)
 {
     return to_rtr(link, err) != 0 ? -1 : to_rts(link, err);
+}
+
+json_t *verbs_link_qp_json(const struct verbs_link *link)
+{
+    return json_pack("{s:s, s:i, s:i}", "device", ibv_get_device_name(link->id->verbs->device),
+                     "port", (int)link->id->port_num, "mtu", (int)link->mtu);
 }
 
 /* ---- Making ---- */
