@@ -169,56 +169,6 @@ static void requests_end(void **state)
     rdma_destroy_event_channel(second.events);
 }
 
-static void create_queue_pair(struct pair *pair, struct end *end)
-{
-    struct ibv_qp_init_attr attr = {
-        .cap = {.max_send_wr = DEPTH, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1},
-        .qp_type = IBV_QPT_RC,
-    };
-
-    end->channel = ibv_create_comp_channel(end->id->verbs);
-    end->cq = ibv_create_cq(end->id->verbs, DEPTH, NULL, end->channel, 0);
-    attr.send_cq = attr.recv_cq = end->cq;
-    assert_int_equal(rdma_create_qp(end->id, pair->pd, &attr), 0);
-    end->qp = end->id->qp;
-}
-
-/* Whose queue pair is the identifier's only waits for the connection to be established. */
-static void queue_pairs_of_identifiers_come_up(void **state)
-{
-    struct rdma_conn_param param = {.private_data = "text", .private_data_len = 5};
-    struct sockaddr_in any = {.sin_family = AF_INET};
-    struct rdma_cm_event *event;
-    struct pair pair = {.pd = NULL};
-    struct end listener;
-
-    (void)state;
-    open_end(&listener);
-    open_end(&pair.active);
-    assert_int_equal(rdma_bind_addr(listener.id, (struct sockaddr *)&any), 0);
-    assert_int_equal(rdma_listen(listener.id, 1), 0);
-    resolve(&pair.active, rdma_get_src_port(listener.id));
-    create_queue_pair(&pair, &pair.active);
-    assert_int_equal(rdma_connect(pair.active.id, &param), 0);
-    event = next_event(&listener, RDMA_CM_EVENT_CONNECT_REQUEST);
-    pair.passive.id = event->id;
-    pair.passive.events = rdma_create_event_channel();
-    rdma_ack_cm_event(event);
-    assert_int_equal(rdma_migrate_id(pair.passive.id, pair.passive.events), 0);
-    create_queue_pair(&pair, &pair.passive);
-    assert_int_equal(rdma_accept(pair.passive.id, &param), 0);
-    event = next_event(&pair.active, RDMA_CM_EVENT_ESTABLISHED);
-    assert_string_equal(event->param.conn.private_data, "text");
-    rdma_ack_cm_event(event);
-    expect_event(&pair.passive, RDMA_CM_EVENT_ESTABLISHED);
-    assert_int_equal(post_receive(&pair.active, 3), 0);
-    assert_int_equal(post_send(&pair.passive, 0, "x", 0), 0);
-    expect_completion(&pair.active, 3, IBV_WC_SUCCESS);
-    disconnect_pair(&pair);
-    rdma_destroy_id(listener.id);
-    rdma_destroy_event_channel(listener.events);
-}
-
 static void *post_until_the_peer_is_gone(void *arg)
 {
     struct end *end = arg;
@@ -263,7 +213,6 @@ int main(void)
         cmocka_unit_test(a_peer_may_go_while_the_other_posts),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(requests_end),
-        cmocka_unit_test(queue_pairs_of_identifiers_come_up),
     };
 
     return cmocka_run_group_tests_name("null device", tests, NULL, NULL);

@@ -1,36 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * cm_connect - connections. As in librdmacm, a queue pair of rdma_create_qp is brought up here, and
- * its user hears of an established connection; any other queue pair is its user's to bring up.
- */
+/* cm_connect - connections. Queue pairs are their users' to make and to bring up. */
 #include "null/cm.h"
 #include "null/null_device.h"
 
 #include <errno.h>
-
-int rdma_create_qp(struct rdma_cm_id *id, struct ibv_pd *pd, struct ibv_qp_init_attr *qp_init_attr)
-{
-    id->qp = ibv_create_qp(pd == NULL ? id->pd : pd, qp_init_attr);
-    return id->qp == NULL ? -1 : 0;
-}
-
-void rdma_destroy_qp(struct rdma_cm_id *id)
-{
-    ibv_destroy_qp(id->qp);
-    id->qp = NULL;
-}
-
-static uint32_t number_of(const struct null_id *id, const struct rdma_conn_param *param)
-{
-    return id->id.qp == NULL ? param->qp_num : id->id.qp->qp_num;
-}
-
-static int bring_up(struct null_id *id)
-{
-    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_RTS, .dest_qp_num = id->peer->qp_num};
-
-    return ibv_modify_qp(id->id.qp, &attr, IBV_QP_STATE | IBV_QP_DEST_QPN);
-}
 
 static void link_pair(struct null_id *a, struct null_id *b, enum null_id_state state)
 {
@@ -66,31 +39,13 @@ int rdma_connect(struct rdma_cm_id *id, struct rdma_conn_param *conn_param)
 
     pthread_mutex_lock(&null_cm_lock);
     listener = null_listener_at(rdma_get_dst_port(id));
-    own->qp_num = number_of(own, conn_param);
+    own->qp_num = conn_param->qp_num;
     if (listener != NULL) {
         error = request(own, listener, conn_param);
     } else {
         null_cm_notify(own, RDMA_CM_EVENT_REJECTED, NULL_REJECT_NO_SERVICE, NULL);
     }
     return null_cm_leave(error);
-}
-
-/* The other side's answer, for one whose queue pair librdmacm brings up and for any other. */
-static int answer(struct null_id *active, struct null_id *passive,
-                  const struct rdma_conn_param *param)
-{
-    int error;
-
-    if (active->id.qp == NULL) {
-        null_cm_notify(active, RDMA_CM_EVENT_CONNECT_RESPONSE, 0, param);
-        return 0;
-    }
-    error = bring_up(active);
-    if (error == 0) {
-        null_cm_notify(active, RDMA_CM_EVENT_ESTABLISHED, 0, param);
-        null_cm_notify(passive, RDMA_CM_EVENT_ESTABLISHED, 0, NULL);
-    }
-    return error;
 }
 
 int rdma_accept(struct rdma_cm_id *id, struct rdma_conn_param *conn_param)
@@ -101,12 +56,9 @@ int rdma_accept(struct rdma_cm_id *id, struct rdma_conn_param *conn_param)
     pthread_mutex_lock(&null_cm_lock);
     error = own->state == NULL_ID_ASKED ? 0 : EINVAL;
     if (error == 0) {
-        own->qp_num = number_of(own, conn_param);
-        error = id->qp == NULL ? 0 : bring_up(own);
-    }
-    if (error == 0) {
+        own->qp_num = conn_param->qp_num;
         link_pair(own, own->peer, NULL_ID_LINKED);
-        error = answer(own->peer, own, conn_param);
+        null_cm_notify(own->peer, RDMA_CM_EVENT_CONNECT_RESPONSE, 0, conn_param);
     }
     return null_cm_leave(error);
 }
