@@ -73,6 +73,7 @@ int session_init(struct session *session, const char *peer, const char *address,
     if (session->endpoint == NULL) {
         goto close_failed;
     }
+    /* To poll on the only processor keeps those from running for whose work one waits. */
     session->one_processor = processors_usable() == 1;
     session->poll_ns = session->one_processor ? 0 : session->options.poll_us * UINT64_C(1000);
     pthread_mutex_init(&session->lock, NULL);

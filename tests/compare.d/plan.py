@@ -37,7 +37,7 @@ CACHED = (f'against ib_write_bw: the average of {PASSES} passes; its average, of
 GROWN = ('growth: a sparse guest, 16 MiB of content in each GiB; memory: the most anonymous memory that both '
          "processes had; the guest's is in files")
 LATENCIES = ('p50 of perftest is from one side to the other; ib_send_lat of a header stands for our SEND, '
-             'twice where we wait for an answer, too')
+             'twice where we wait for an answer, too; ours does not poll where there is one processor')
 
 
 def writes(size, queues):
